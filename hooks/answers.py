@@ -1,0 +1,107 @@
+"""Answers to the prompts: refused in one sentence before anything is written, or kept letter by letter.
+
+A Jinja extension, so that a wrong answer is seen before cookiecutter makes a folder; a pre_gen hook would come after it.
+"""
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+RESERVED = frozenset(Path(__file__).with_name("reserved_names.txt").read_text(encoding="utf-8").split())
+DEVICES = {"aux", "con", "nul", "prn"} | {f"{name}{number}" for name in ("com", "lpt") for number in range(10)}
+LONGEST = {"project_name": 80, "description": 500, "author_name": 120}
+MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
+
+
+class Answers(Extension):
+    """Adds the filters `accepted`, `quoted` and `markdown`."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters |= {"accepted": accepted, "quoted": quoted, "markdown": markdown}
+
+
+def quoted(text: str) -> str:
+    """The text as a string of TOML, YAML, JSON and Python alike: the accepted answers hold no control characters."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def markdown(text: str) -> str:
+    """The text with Markdown's own signs escaped."""
+    return MARKDOWN.sub(r"\\\1", text)
+
+
+def accepted(answers: Mapping[str, str]) -> str:
+    """Ends the program with one sentence when an answer cannot be used; "yes" otherwise."""
+    for name, refuse in CHECKS.items():
+        reason = refuse(answers[name])
+        if reason:
+            _stop(f"{name} {_shown(answers[name])} {reason}")
+    return "yes"
+
+
+def _text(name: str) -> Callable[[str], str | None]:
+    def refuse(text: str) -> str | None:
+        if not text.strip():
+            return "is empty → write at least one letter"
+        if len(text) > LONGEST[name]:
+            return f"has {len(text)} letters → write at most {LONGEST[name]}"
+        if any(_unprintable(letter) for letter in text):
+            return "has a line break, control or direction sign, or half a letter → write one line of plain text"
+        return None
+
+    return refuse
+
+
+def _unprintable(letter: str) -> bool:
+    direction = unicodedata.bidirectional(letter) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+    return direction or unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"}
+
+
+def _slug(slug: str) -> str | None:
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug) or len(slug) > 60:
+        return "is no folder name → use small letters, digits and single hyphens, first a letter, at most 60"
+    return "is a device's name on Windows → choose another" if slug in DEVICES else None
+
+
+def _package(package: str) -> str | None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", package):
+        return "is no package name → use 2 to 40 small letters, digits and underscores, first a letter"
+    if keyword.iskeyword(package) or keyword.issoftkeyword(package):
+        return "is a word of Python's own → choose another"
+    if package in sys.stdlib_module_names or package in RESERVED:
+        return "is the name of a library that the project uses → choose another"
+    return None
+
+
+def _only(*values: str, why: str) -> Callable[[str], str | None]:
+    return lambda answer: None if answer in values else why
+
+
+CHECKS: dict[str, Callable[[str], str | None]] = {
+    "project_name": _text("project_name"),
+    "project_slug": _slug,
+    "package_name": _package,
+    "description": _text("description"),
+    "author_name": _text("author_name"),
+    "dataset": _only("wine", why="is not supported yet → use the bundled data: dataset=wine"),
+    "target": _only("cultivar", why="is no target of the bundled data → target=cultivar"),
+    "task": _only("auto", "classification", why="does not fit the bundled data, whose target is a class → task=auto"),
+}
+
+
+def _shown(answer: str) -> str:
+    short = answer if len(answer) <= 40 else answer[:40] + "…"
+    return "'" + "".join("\N{REPLACEMENT CHARACTER}" if _unprintable(letter) else letter for letter in short) + "'"
+
+
+def _stop(sentence: str) -> NoReturn:
+    sys.exit(f"error: {sentence}")

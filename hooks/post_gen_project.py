@@ -1,0 +1,39 @@
+"""Keeps the files of the chosen options, and makes the project a git repository."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ANSWERS = json.loads({{ cookiecutter | tojson | tojson }})  # the answers as data: a quote in one cannot end a string
+
+
+def main() -> None:
+    for option, owned in ANSWERS["_files"].items():
+        for value, paths in owned.items():
+            for path in map(Path, paths):
+                keep(path, value) if value == ANSWERS[option] else remove(path)
+    git_init()
+    print(f"Baked {ANSWERS['project_slug']}. Next: cd {ANSWERS['project_slug']}, uv sync, uv run dvc repro")
+
+
+def keep(path: Path, value: str) -> None:
+    """A file named after its option's value loses that part: LICENSE-MIT becomes LICENSE."""
+    if path.name.endswith(f"-{value}"):
+        path.replace(path.with_name(path.name.removesuffix(f"-{value}")))
+
+
+def remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def git_init() -> None:
+    try:
+        subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        sys.exit("error: git cannot be run, and DVC needs it → install git, then bake again")
+
+
+if __name__ == "__main__":
+    main()

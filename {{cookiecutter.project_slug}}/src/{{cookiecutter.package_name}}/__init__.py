@@ -1,0 +1,1 @@
+"""The code that the notebooks, the pipeline and the service share."""

@@ -1,0 +1,113 @@
+"""Tables and small results, read and written: the only module of the science that touches files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+
+from .errors import BadInput
+
+
+def read_source(path: Path) -> pd.DataFrame:
+    """The table in a CSV or Parquet file. Raises BadInput when there is no such file, no such format or no row."""
+    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    if path.suffix.lower() not in readers:
+        raise BadInput(f"{path.name} is neither .csv nor .parquet → set ingest.source in params.yaml")
+    if not path.is_file():
+        raise BadInput(f"there is no file {path} → set ingest.source in params.yaml")
+    try:
+        table = readers[path.suffix.lower()](path)
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path.name} is no readable table ({_first_line(error)}) → open and mend it") from None
+    if table.empty:
+        raise BadInput(f"{path.name} has no rows → set ingest.source in params.yaml")
+    return table
+
+
+def overview(table: pd.DataFrame) -> pd.DataFrame:
+    """One row per column: type, missing and distinct values, least and greatest."""
+    return pd.DataFrame(
+        {
+            "type": table.dtypes.astype(str),
+            "missing": table.isna().sum(),
+            "distinct": table.nunique(),
+            "least": table.min(),
+            "greatest": table.max(),
+        }
+    )
+
+
+def missing(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns with missing values: how many, and their share of the rows."""
+    counts = table.isna().sum()
+    found = counts[counts > 0].sort_values(ascending=False)
+    return pd.DataFrame({"missing": found, "share": (found / max(1, len(table))).round(4)})
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that an earlier stage left."""
+    return pd.read_parquet(_made(path))
+
+
+def write_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Writes a Parquet file (the same rows give the same bytes) and returns the table."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(path, index=False)
+    return table
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file that an earlier stage or a person left. Raises BadInput when it is missing or broken."""
+    try:
+        return json.loads(_made(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path.name} is no valid JSON ({_first_line(error)}) → mend it") from None
+
+
+def write_json(content: Any, path: Path) -> Any:
+    """Writes a JSON file for people to read and compare, and returns the content."""
+    write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", path)
+    return content
+
+
+def write_bytes(content: bytes, path: Path) -> int:
+    """Writes a binary file and returns its size."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.write_bytes(content)
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Writes the small table behind a plot, for `dvc plots`, and returns it."""
+    write_text(table.to_csv(index=False, lineterminator="\n"), path)
+    return table
+
+
+def write_text(text: str, path: Path) -> str:
+    """Writes a text file, with `\\n` on every system, and returns the text."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", newline="\n")
+    return text
+
+
+def read_model(path: Path) -> Any:
+    """The fitted scikit-learn pipeline that `train` left. Open only files that this project made: joblib can run code."""
+    return joblib.load(_made(path))
+
+
+def write_model(model: Any, path: Path) -> Any:
+    """Writes the fitted pipeline and returns it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    joblib.dump(model, path)
+    return model
+
+
+def _made(path: Path) -> Path:
+    if not path.is_file():
+        raise BadInput(f"there is no file {path} yet → dvc repro")
+    return path
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,118 @@
+"""Estimators by name: any scikit-learn classifier, its hyperparameters, and a search over them."""
+
+import inspect
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+
+from .errors import BadInput
+
+
+def build(estimator: str, hyperparameters: dict[str, Any], random_state: int) -> BaseEstimator:
+    """An unfitted classifier from its dotted path, seeded where it takes a seed."""
+    kind = _class(estimator)
+    known = inspect.signature(kind).parameters
+    for name in hyperparameters:
+        if name not in known:
+            raise BadInput(f"{kind.__name__} has no hyperparameter '{name}'{_suggest(name, known)}")
+    seed = {"random_state": random_state} if "random_state" in known else {}
+    return kind(**{**seed, **hyperparameters})
+
+
+def cross_validate(model: Pipeline, X: pd.DataFrame, y: pd.Series, cv: int, scoring: str) -> pd.DataFrame:
+    """The score of each fold, before the final fit: how far the result depends on the rows."""
+    scores = cross_val_score(model, X, y, cv=cv, scoring=scoring, error_score="raise")
+    return pd.DataFrame({scoring: scores}, index=pd.Index(range(1, cv + 1), name="fold"))
+
+
+def search(
+    model: Pipeline,
+    X: pd.DataFrame,
+    y: pd.Series,
+    *,
+    method: str,
+    space: dict[str, list[Any]],
+    trials: int,
+    cv: int,
+    scoring: str,
+    random_state: int,
+) -> tuple[Pipeline, pd.DataFrame]:
+    """The model with the best hyperparameters of `space`, unfitted, and a row per trial, the best first.
+
+    `method` is none (the model as it is), grid (every combination) or random (`trials` of them, seeded).
+    """
+    if method == "none":
+        return model, pd.DataFrame(columns=["score", "spread"])
+    grid = {f"estimator__{name}": values for name, values in _checked(model, space).items()}
+    shared = {"cv": cv, "scoring": scoring, "refit": False, "error_score": "raise"}
+    if method == "grid":
+        searcher = GridSearchCV(model, grid, **shared)
+    else:
+        searcher = RandomizedSearchCV(model, grid, n_iter=_bounded(trials, space), random_state=random_state, **shared)
+    searcher.fit(X, y)
+    return model.set_params(**searcher.best_params_), _trials(searcher.cv_results_)
+
+
+def hyperparameters(model: Pipeline) -> pd.DataFrame:
+    """Every hyperparameter of the estimator as it was trained, and whether it is the library's default."""
+    estimator = model.named_steps["estimator"]
+    defaults = {name: p.default for name, p in inspect.signature(type(estimator)).parameters.items()}
+    values = estimator.get_params(deep=False)
+    rows = {name: (repr(value), repr(value) != repr(defaults.get(name))) for name, value in values.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "changed"]).sort_values(
+        "changed", ascending=False, kind="stable"
+    )
+
+
+def summary(model: Pipeline) -> dict[str, str]:
+    """What a model card says of the training: estimator, preprocessing, and the hyperparameters that were chosen."""
+    estimator, chosen = model.named_steps["estimator"], hyperparameters(model)
+    steps = [type(step).__name__ for _, step in model.named_steps["preprocessor"].named_transformers_["number"].steps]
+    found = {"estimator": f"{type(estimator).__module__}.{type(estimator).__name__}", "numbers": ", ".join(steps)}
+    return found | chosen[chosen["changed"]]["value"].to_dict()
+
+
+def _class(dotted: str) -> Any:
+    module, _, name = dotted.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        raise BadInput(f"there is no estimator '{dotted}' → set train.estimator in params.yaml") from None
+    if not (inspect.isclass(kind) and issubclass(kind, BaseEstimator) and is_classifier(kind())):
+        raise BadInput(f"'{dotted}' is no scikit-learn classifier → set train.estimator in params.yaml")
+    return kind
+
+
+def _checked(model: Pipeline, space: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    known = model.named_steps["estimator"].get_params(deep=False)
+    for name, values in space.items():
+        if name not in known:
+            raise BadInput(f"train.search_space has an unknown hyperparameter '{name}'{_suggest(name, known)}")
+        if not isinstance(values, list) or not values:
+            raise BadInput(f"train.search_space.{name} is no list of values → write [1, 2, 3] in params.yaml")
+    if not space:
+        raise BadInput("train.search_space is empty → list the values to try, or set train.search: none")
+    return space
+
+
+def _bounded(trials: int, space: dict[str, list[Any]]) -> int:
+    combinations = 1
+    for values in space.values():
+        combinations *= len(values)
+    return min(trials, combinations)
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = get_close_matches(name, list(known), n=1)
+    return f" → did you mean '{close[0]}'?" if close else f" → choose from {', '.join(sorted(known))}"
+
+
+def _trials(results: dict[str, Any]) -> pd.DataFrame:
+    table = pd.DataFrame(list(results["params"])).rename(columns=lambda name: name.removeprefix("estimator__"))
+    table["score"], table["spread"] = results["mean_test_score"], results["std_test_score"]
+    return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)

@@ -1,0 +1,47 @@
+"""Reads `params.yaml`, the one place where a value is set, as DVC reads it: YAML 1.2.
+
+The types below are the vocabulary of the notebooks' parameters cells; `nb check` holds the values against them.
+Any Python annotation works, and a range or a choice is said with `Annotated` or `Literal`.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Interval, MinLen
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from .errors import BadInput
+from .paths import PARAMS
+
+Share = Annotated[float, Interval(gt=0, lt=1)]
+Positive = Annotated[float, Interval(gt=0)]
+Count = Annotated[int, Ge(1)]
+Folds = Annotated[int, Ge(2)]
+Seed = Annotated[int, Interval(ge=0, lt=2**32)]
+Text = Annotated[str, MinLen(1)]
+Severity = Literal["critical", "warning", "info"]
+Search = Literal["none", "grid", "random"]
+
+
+def read(path: Path = PARAMS) -> dict[str, dict[str, Any]]:
+    """All sections of `params.yaml`: {stage: {name: value}}."""
+    try:
+        sections = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise BadInput(f"{path.name} cannot be read ({_reason(error)}) → nb check") from None
+    return sections if isinstance(sections, dict) else {}
+
+
+def stage(name: str) -> dict[str, Any]:
+    """The values of one stage, as they stand in `params.yaml` now."""
+    sections = read()
+    if not isinstance(sections.get(name), dict):
+        raise BadInput(f"params.yaml has no section '{name}' → add it, or: nb new {name}")
+    return sections[name]
+
+
+def _reason(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f"line {mark.line + 1}: " if mark else ""
+    return line + str(getattr(error, "problem", None) or error).split("\n")[0]

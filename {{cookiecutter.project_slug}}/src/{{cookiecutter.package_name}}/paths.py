@@ -1,0 +1,43 @@
+"""Every path of the project, from its root, so that a notebook finds its files from any folder."""
+
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def project_root(start: Path) -> Path:
+    """The project that holds `start`, else the one that this package was installed from."""
+    for folder in (start, *start.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "src" / PACKAGE.name).is_dir():
+            return folder
+    return PACKAGE.parents[1]
+
+
+ROOT = project_root(Path.cwd())
+PARAMS = ROOT / "params.yaml"
+
+TABLE = ROOT / "data" / "raw" / "table.parquet"
+TRAIN = ROOT / "data" / "processed" / "train.parquet"
+TEST = ROOT / "data" / "processed" / "test.parquet"
+SCHEMA = ROOT / "data" / "processed" / "schema.json"
+
+SUITE = ROOT / "expectations" / "suite.json"
+SUITE_DRAFT = ROOT / "expectations" / "draft.json"
+
+MODEL = ROOT / "models" / "model.joblib"
+ONNX = ROOT / "models" / "model.onnx"
+SIGNATURE = ROOT / "models" / "signature.json"
+
+REPORTS = ROOT / "reports"
+VALIDATION = REPORTS / "validation.json"
+VALIDATION_PAGE = REPORTS / "validation.html"
+METRICS = REPORTS / "metrics.json"
+PLOTS = REPORTS / "plots"
+MODEL_CARD = REPORTS / "MODEL_CARD.md"
+
+
+def dvc_hash(path: Path) -> str:
+    """The md5 by which DVC knows the file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

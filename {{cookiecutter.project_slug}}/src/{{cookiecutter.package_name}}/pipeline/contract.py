@@ -1,0 +1,213 @@
+"""The contract: a stage, its notebook, its parameters and its dependencies say the same."""
+
+import ast
+import typing
+from collections.abc import Callable, Iterator
+from difflib import get_close_matches
+from functools import cache
+from pathlib import PurePosixPath
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from .. import parameters as vocabulary
+from ..errors import BadInput
+from . import imports, notebooks
+from .project import Project
+
+Faults = Iterator[str]
+CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each parameter'
+
+
+def check(project: Project, stages: list[str] | None = None) -> list[str]:
+    """One line per fault, `where: what → what to do`, of the named stages or of the whole project."""
+    if stages is None:
+        names = list(dict.fromkeys([*project.stages, *project.notebooks]))
+        return [*_sections(project), *(fault for name in names for fault in _check_stage(project, name))]
+    return [fault for name in stages for fault in _check_stage(project, name)]
+
+
+def _check_stage(project: Project, name: str) -> Faults:
+    if name not in project.stages:
+        known = _suggest(name, project.stages)
+        if name in project.notebooks:
+            yield f"notebooks/{name}.ipynb: has no stage in dvc.yaml → nb new {name}, or move it to notebooks/exploratory/"
+        else:
+            yield f"dvc.yaml: has no stage '{name}'{known or f' → nb new {name}'}"
+        return
+    if name not in project.notebooks:
+        if name in project.notebook_stages():
+            known = _suggest(name, set(project.notebooks) - set(project.stages))
+            where = f"dvc.yaml:{_line(project.stages, name)}"
+            yield f"{where}: stage '{name}' has no notebook notebooks/{name}.ipynb{known or f' → nb new {name}'}"
+        return
+    yield from _command(project, name)
+    try:
+        statements = notebooks.syntax(project.notebooks[name])
+    except SyntaxError as error:
+        yield f"notebooks/{name}.ipynb: '{(error.text or '').strip()}' is no valid Python ({error.msg}) → mend the cell"
+        return
+    yield from _parameters(project, name)
+    yield from _dependencies(project, name, statements)
+    yield from _form(project, name)
+
+
+def _sections(project: Project) -> Faults:
+    for name in project.params:
+        if name not in project.stages:
+            known = _suggest(str(name), project.stages)
+            yield f"params.yaml:{_line(project.params, name)}: section '{name}' belongs to no stage{known or ' → remove it'}"
+
+
+def _command(project: Project, name: str) -> Faults:
+    command = project.stages[name].get("cmd")
+    if command != f"nb run {name}":
+        line = _line(project.stages[name], "cmd")
+        yield f"dvc.yaml:{line}: stage '{name}' runs '{command}' instead of 'nb run {name}' → nb sync"
+
+
+def _parameters(project: Project, name: str) -> Faults:
+    where = f"notebooks/{name}.ipynb"
+    cell = notebooks.parameters_cell(project.notebooks[name])
+    values = project.params.get(name)
+    if values is None and (name in project.params or cell is None):
+        values = {}
+    if values is None:
+        known = _suggest(name, set(project.params) - set(project.stages))
+        yield f"params.yaml: has no section '{name}'{known or ' → add it with the values of the parameters cell'}"
+        return
+    if not isinstance(values, dict):
+        yield f"params.yaml:{_line(project.params, name)}: section '{name}' is no mapping → write one name: value a line"
+        return
+    if cell is None:
+        if values:
+            yield f"{where}: has no cell tagged 'parameters' → tag the cell with {CELL.format(stage=name)}"
+        return
+    if notebooks.section(cell) != name:
+        yield f"{where}: its parameters cell takes stage '{notebooks.section(cell)}' → write p = stage(\"{name}\")"
+    declared = {parameter.name: parameter for parameter in notebooks.parameters(cell)}
+    yield from _names(name, values, declared)
+    for key in values:
+        if key in declared:
+            yield from _value(name, values, declared[key])
+
+
+def _names(stage: str, values: Any, declared: dict[str, notebooks.Parameter]) -> Faults:
+    for key in values:
+        where = f"params.yaml:{_line(values, key)}"
+        if not (isinstance(key, str) and key.isidentifier()):
+            yield f"{where}: '{key}' in section '{stage}' is no name that Python can use → rename it"
+        elif key not in declared:
+            known = _suggest(key, set(declared) - set(values))
+            yield f"{where}: unknown parameter '{key}' in section '{stage}'{known or f' → remove it, or nb sync to declare it'}"
+    for key, parameter in declared.items():
+        if key not in values:
+            known = _suggest(key, set(map(str, values)) - set(declared))
+            yield f"params.yaml: section '{stage}' misses '{key}'{known or ', which the notebook declares → add it'}"
+        if parameter.key not in (None, key):
+            yield f"notebooks/{stage}.ipynb: '{key}' takes p[\"{parameter.key}\"] → write p[\"{key}\"]"
+        elif parameter.key is None:
+            yield f"notebooks/{stage}.ipynb: '{key}' has a value of its own in the parameters cell → write p[\"{key}\"]"
+
+
+def _value(stage: str, values: Any, parameter: notebooks.Parameter) -> Faults:
+    key, value = parameter.name, values[parameter.name]
+    if parameter.annotation is None:
+        yield f"notebooks/{stage}.ipynb: parameter '{key}' has no type → write {key}: {type(value).__name__} = p[\"{key}\"]"
+        return
+    written = ast.unparse(parameter.annotation)
+    try:
+        validate = _validator(written)
+    except (NameError, TypeError, ValueError) as error:
+        yield f"notebooks/{stage}.ipynb: parameter '{key}' has the unknown type '{written}' ({error}) → see parameters.py"
+        return
+    try:
+        validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, [stage, key, *first["loc"]]))
+        what = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+        shown = repr(_plain(first["input"]))
+        yield f"params.yaml:{_line(values, key)}: {place} is {shown} but should be {what} → mend it ({written})"
+
+
+def _dependencies(project: Project, name: str, statements: list[ast.stmt]) -> Faults:
+    stage, made = project.stages[name], _made(project)
+    declared = project.files(name, "deps")
+    where = f"dvc.yaml:{_line(stage, 'deps')}"
+    needed = derived(project, name, statements)
+    for path in needed:
+        if path not in declared:
+            yield f"{where}: stage '{name}' does not depend on {path}, which its notebook uses → nb sync"
+    for number, path in enumerate(declared):
+        line = stage["deps"].lc.item(number)[0] + 1
+        if path.startswith(f"src/{project.package.name}/") and path not in needed:
+            yield f"dvc.yaml:{line}: stage '{name}' depends on {path}, which its notebook does not use → nb sync"
+        elif path not in made and not (project.root / path).exists():
+            known = _suggest(path, made)
+            yield f"dvc.yaml:{line}: stage '{name}' depends on {path}, which is not there{known or ' and no stage makes'}"
+
+
+def derived(project: Project, name: str, statements: list[ast.stmt]) -> list[str]:
+    """The deps that follow from the notebook: itself, and the modules it imports."""
+    used = imports.modules(statements, project.package)
+    return [f"notebooks/{name}.ipynb", *sorted(path.relative_to(project.root).as_posix() for path in used)]
+
+
+def _form(project: Project, name: str) -> Faults:
+    stage = project.stages[name]
+    if name in project.params and name not in (stage.get("params") or []):
+        yield f"dvc.yaml:{_line(project.stages, name)}: stage '{name}' does not list its params '{name}' → nb sync"
+    if executed(name) not in project.files(name, "outs"):
+        yield f"dvc.yaml:{_line(project.stages, name)}: stage '{name}' does not list {executed(name)} in outs → nb sync"
+    path = project.root / "notebooks" / f"{name}.ipynb"
+    if path.read_bytes() != notebooks.dumps(notebooks.canonical(project.notebooks[name])).encode():
+        yield f"notebooks/{name}.ipynb: holds outputs or other traces of a run → nb sync"
+
+
+def executed(name: str) -> str:
+    """Where a stage leaves its executed notebook."""
+    return f"reports/notebooks/{name}.ipynb"
+
+
+def require(project: Project, name: str) -> None:
+    """Raises BadInput with the first fault of a stage, before anything is run."""
+    faults = check(project, [name])
+    if faults:
+        more = f" (and {len(faults) - 1} more: nb check)" if len(faults) > 1 else ""
+        raise BadInput(faults[0] + more)
+
+
+def _made(project: Project) -> set[str]:
+    files = {path for name in project.stages for path in project.files(name, "outs", "metrics", "plots")}
+    return files | {str(parent) for path in files for parent in list(PurePosixPath(path).parents)[:-1]}
+
+
+@cache
+def _validator(written: str) -> Callable[[Any], Any]:
+    """What holds a value against an annotation made of builtins, `typing` and the words of parameters.py."""
+    tree = ast.parse(written, mode="eval")
+    allowed = (ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Constant, ast.BinOp, ast.BitOr)
+    if not all(isinstance(node, allowed) for node in ast.walk(tree)):
+        raise ValueError("only names, [...] and | can be used")
+    words = {**vars(typing), **vars(vocabulary)}
+    kind = eval(compile(tree, "<annotation>", "eval"), words)  # noqa: S307 - names and subscripts only, see above
+    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python
+
+
+def _plain(value: Any) -> Any:
+    """ruamel's own number and text types print like Python's."""
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _line(mapping: Any, key: Any) -> int:
+    """The line on which a key of a ruamel mapping stands, or the mapping itself when it lacks the key."""
+    return (mapping.lc.key(key)[0] if key in mapping else mapping.lc.line) + 1
+
+
+def _suggest(name: str, known: Any) -> str:
+    close = get_close_matches(name, [str(one) for one in known], n=1)
+    return f" → did you mean '{close[0]}'?" if close else ""

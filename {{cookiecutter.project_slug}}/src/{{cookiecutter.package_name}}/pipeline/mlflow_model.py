@@ -1,0 +1,27 @@
+"""The served model as MLflow loads it: this file and `inference.py` are copied beside model.onnx."""
+
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc import PythonModel, PythonModelContext
+
+
+class OnnxModel(PythonModel):
+    """Takes a DataFrame of the signature's columns; returns `label` and a column of probabilities per class."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        from pathlib import Path
+
+        from inference import Model
+
+        self.model = Model(Path(context.artifacts["onnx"]), Path(context.artifacts["signature"]))
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        prediction = self.model.predict({name: model_input[name].to_numpy() for name in model_input.columns})
+        probabilities = pd.DataFrame(prediction.probabilities, columns=self.model.classes)
+        probabilities.insert(0, "label", prediction.labels)
+        return probabilities
+
+
+mlflow.models.set_model(OnnxModel())

@@ -1,0 +1,142 @@
+"""Notebooks as JSON: their code, their parameters cell, their canonical form and that of an executed one."""
+
+import ast
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import BadInput
+
+Notebook = dict[str, Any]
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+VOLATILE = {"ExecuteTime", "collapsed", "execution", "papermill", "scrolled", "trusted"}
+ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of a parameters cell: `name: annotation = p["key"]`."""
+
+    name: str
+    key: str | None
+    annotation: ast.expr | None
+
+
+def read(path: Path) -> Notebook:
+    """The notebook in a file. Raises BadInput when it is no notebook."""
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(notebook["cells"], list)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError):
+        raise BadInput(f"notebooks/{path.name} is no readable notebook → open it in JupyterLab, or git checkout it") from None
+    return notebook
+
+
+def write(notebook: Notebook, path: Path) -> None:
+    """Writes the file whole or not at all, in the form in which Jupyter writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(dumps(notebook), encoding="utf-8", newline="\n")
+    os.replace(part, path)
+
+
+def dumps(notebook: Notebook) -> str:
+    """Jupyter's own form: keys sorted, one space of indent, a newline at the end."""
+    return json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+def source(cell: dict[str, Any]) -> str:
+    """A cell's text; IPython's magics and shell lines become `pass`, so that Python can parse the rest."""
+    text = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+    return re.sub(r"^(\s*)[%!].*$", r"\1pass", text, flags=re.MULTILINE)
+
+
+def syntax(notebook: Notebook) -> list[ast.stmt]:
+    """The statements of all code cells. Raises SyntaxError."""
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    return [statement for cell in cells for statement in ast.parse(source(cell)).body]
+
+
+def parameters_cell(notebook: Notebook) -> dict[str, Any] | None:
+    """The cell tagged `parameters`."""
+    tagged = [c for c in notebook["cells"] if "parameters" in c.get("metadata", {}).get("tags", [])]
+    return tagged[0] if tagged else None
+
+
+def parameters(cell: dict[str, Any]) -> list[Parameter]:
+    """The parameters that a parameters cell declares: each assignment but `p = stage(...)`."""
+    found = []
+    for statement in ast.parse(source(cell)).body:
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            found.append(Parameter(statement.target.id, _key(statement.value), statement.annotation))
+        elif isinstance(statement, ast.Assign) and not isinstance(statement.value, ast.Call):
+            names = [target.id for target in statement.targets if isinstance(target, ast.Name)]
+            found += [Parameter(name, _key(statement.value), None) for name in names]
+    return found
+
+
+def section(cell: dict[str, Any]) -> str | None:
+    """The stage that a parameters cell asks for: `train` in `p = stage("train")`."""
+    for node in ast.walk(ast.parse(source(cell))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "stage" and node.args:
+            return node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+    return None
+
+
+def canonical(notebook: Notebook) -> Notebook:
+    """The notebook as it stands in git: no outputs, no counts, stable ids, nothing volatile."""
+    cells = [_canonical_cell(cell, number) for number, cell in enumerate(notebook["cells"])]
+    return {"cells": cells, "metadata": {"kernelspec": KERNEL}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def normalised(executed: Notebook, root: Path) -> Notebook:
+    """An executed notebook without what differs from run to run: times, random ids, addresses, the project's place."""
+    cells = []
+    for cell in executed["cells"]:
+        metadata = _steady(cell["metadata"])
+        identity = "injected-parameters" if "injected-parameters" in metadata.get("tags", []) else cell["id"]
+        cells.append({**cell, "id": identity, "metadata": metadata} | _steady_outputs(cell, str(root)))
+    return {**executed, "cells": cells, "metadata": _steady(executed["metadata"])}
+
+
+def heading(notebook: Notebook, index: int) -> str:
+    """The heading that the cell stands under."""
+    for cell in reversed(notebook["cells"][: index + 1]):
+        if cell["cell_type"] == "markdown" and source(cell).startswith("#"):
+            return source(cell).split("\n")[0].lstrip("# ")
+    return ""
+
+
+def _key(value: ast.expr | None) -> str | None:
+    if isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Constant):
+        return str(value.slice.value)
+    return None
+
+
+def _canonical_cell(cell: dict[str, Any], number: int) -> dict[str, Any]:
+    text = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
+    identity = cell.get("id") or hashlib.md5(f"{number}{text}".encode(), usedforsecurity=False).hexdigest()[:8]
+    kept = {
+        "cell_type": cell["cell_type"],
+        "id": identity,
+        "metadata": _steady(cell.get("metadata", {})),
+        "source": text.splitlines(keepends=True),
+    }
+    if cell["cell_type"] == "markdown" and cell.get("attachments"):
+        kept["attachments"] = cell["attachments"]
+    return kept | ({"execution_count": None, "outputs": []} if cell["cell_type"] == "code" else {})
+
+
+def _steady(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if name not in VOLATILE}
+
+
+def _steady_outputs(cell: dict[str, Any], root: str) -> dict[str, Any]:
+    if cell["cell_type"] != "code":
+        return {}
+    text = ADDRESS.sub("0x…", json.dumps(cell["outputs"], ensure_ascii=False))
+    return {"outputs": json.loads(text.replace(json.dumps(root, ensure_ascii=False)[1:-1], "."))}

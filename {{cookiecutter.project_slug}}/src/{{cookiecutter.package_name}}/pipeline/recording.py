@@ -1,0 +1,125 @@
+"""What a stage leaves, written to its MLflow run: parameters, metrics, datasets, files, the served model."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..paths import ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
+from . import contract
+from .project import Project
+
+LOGGED = ("models/", "reports/")
+
+
+def log_stage(
+    client: Any, run_id: str, project: Project, stage: str, executed: Path | None, *, finished: bool
+) -> None:
+    """Writes a stage's part of the run; of a failed stage only its parameters and its notebook."""
+    makes_model = not any(path.endswith(".joblib") for path in project.files(stage, "deps"))
+    _log_values(client, run_id, project, stage, as_params=makes_model)
+    if executed and executed.exists():
+        client.log_artifact(run_id, str(executed), "reports/notebooks")
+    if not finished:
+        return
+    _log_metrics(client, run_id, project, stage)
+    _log_datasets(client, run_id, project, stage)
+    for name in [*(project.upstream(stage) if makes_model else []), stage]:
+        _log_files(client, run_id, project, name)
+    if ONNX.relative_to(ROOT).as_posix() in project.files(stage, "outs"):
+        _log_model(client, run_id)
+
+
+def _log_values(client: Any, run_id: str, project: Project, stage: str, *, as_params: bool) -> None:
+    """What made the model is a parameter of the run; what later stages do with it may change, and is a tag."""
+    from mlflow.entities import Param, RunTag
+
+    stages = [*project.upstream(stage), stage] if as_params else [stage]
+    values = [pair for name in stages for pair in _flat(project.params.get(name) or {}, name)]
+    entity = Param if as_params else RunTag
+    entities = [entity(name, str(value)) for name, value in values]
+    client.log_batch(run_id, **{"params" if as_params else "tags": entities})
+
+
+def _log_metrics(client: Any, run_id: str, project: Project, stage: str) -> None:
+    for path in project.files(stage, "metrics"):
+        content = json.loads((project.root / path).read_text(encoding="utf-8"))
+        for name, value in _flat(content):
+            if isinstance(value, int | float):
+                client.log_metric(run_id, _allowed(name), float(value))
+
+
+def _log_datasets(client: Any, run_id: str, project: Project, stage: str) -> None:
+    """The tables that the stage read, with DVC's hash as their digest."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from pyarrow import parquet
+
+    inputs = []
+    for path in project.files(stage, "deps"):
+        if path.startswith("data/") and path.endswith(".parquet"):
+            table = parquet.ParquetFile(project.root / path)
+            columns = [{"name": f.name, "type": _mlflow_type(f.type), "required": True} for f in table.schema_arrow]
+            dataset = Dataset(
+                name=path,
+                digest=dvc_hash(project.root / path),
+                source_type="local",
+                source=json.dumps({"uri": path}),
+                schema=json.dumps({"mlflow_colspec": columns}),
+                profile=json.dumps({"num_rows": table.metadata.num_rows, "num_elements": table.metadata.num_columns}),
+            )
+            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", stage)]))
+    if inputs:
+        client.log_inputs(run_id, inputs)
+
+
+def _log_files(client: Any, run_id: str, project: Project, stage: str) -> None:
+    for path in project.files(stage, "outs", "metrics", "plots"):
+        place = project.root / path
+        if path.startswith(LOGGED) and place.is_dir():
+            client.log_artifacts(run_id, str(place), path)
+        elif path.startswith(LOGGED) and place.is_file():
+            client.log_artifact(run_id, str(place), str(Path(path).parent.as_posix()))
+
+
+def _log_model(client: Any, run_id: str) -> None:
+    """The ONNX model as an MLflow model: `mlflow.pyfunc.load_model(f"runs:/{run_id}/model")` loads and predicts."""
+    from mlflow import pyfunc
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    content = json.loads(SIGNATURE.read_text(encoding="utf-8"))
+    types = {"number": "double", "category": "string"}
+    inputs = Schema([ColSpec(types[column["type"]], column["name"]) for column in content["inputs"]])
+    outputs = Schema([ColSpec("string", "label"), *(ColSpec("double", name) for name in content["classes"])])
+    with tempfile.TemporaryDirectory() as folder:
+        pyfunc.save_model(
+            f"{folder}/model",
+            python_model=str(PACKAGE / "pipeline" / "mlflow_model.py"),
+            code_paths=[str(PACKAGE / "inference.py")],
+            artifacts={"onnx": str(ONNX), "signature": str(SIGNATURE)},
+            signature=ModelSignature(inputs, outputs),
+            pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "onnxruntime", "pandas")],
+        )
+        client.log_artifacts(run_id, f"{folder}/model", "model")
+
+
+def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        path = f"{prefix}.{name}" if prefix else str(name)
+        if isinstance(value, dict) and value:
+            yield from _flat(value, path)
+        else:
+            yield path, value
+
+
+def _allowed(name: str) -> str:
+    """MLflow's metric names hold letters, digits and _-./ and blanks."""
+    return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in name)
+
+
+def _mlflow_type(type_: Any) -> str:
+    from pyarrow import types
+
+    return "double" if types.is_floating(type_) else "long" if types.is_integer(type_) else "string"

@@ -1,0 +1,140 @@
+"""One MLflow run per trained model: `train` opens it, the later stages log to the run of the model they were given."""
+
+import os
+import subprocess
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ..errors import BadInput
+from ..paths import MODEL, ROOT, dvc_hash
+from . import imports, notebooks
+from .recording import log_stage
+from .project import Project
+
+MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
+MODEL_TAG = "model_md5"
+
+
+class Tracking:
+    """The MLflow run of one stage: opened while the kernel starts, closed with what happened.
+
+    A stage that neither makes nor takes the model has no run, and MLflow is not imported.
+    """
+
+    def __init__(self, project: Project, stage: str) -> None:
+        self.project, self.stage = project, stage
+        self.executed: Path | None = None
+        self.makes_model = MODEL_FILE in project.files(stage, "outs")
+        self.takes_model = MODEL_FILE in project.files(stage, "deps")
+        self._opening: Future[Any] | None = None
+
+    @property
+    def active(self) -> bool:
+        return self.makes_model or self.takes_model
+
+    @cached_property
+    def uri(self) -> str:
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(self.project.root / 'mlflow.db').as_posix()}"
+
+    @cached_property
+    def experiment(self) -> str:
+        pyproject = tomllib.loads((self.project.root / "pyproject.toml").read_text(encoding="utf-8"))
+        return os.environ.get("MLFLOW_EXPERIMENT_NAME") or pyproject["project"]["name"]
+
+    def __enter__(self) -> "Tracking":
+        if self.active:
+            _reach(self.uri)
+            # MLflow takes seconds to import: in the meantime the kernel starts and the notebook runs.
+            self._opening = ThreadPoolExecutor(1).submit(self._open)
+        return self
+
+    def still_good(self) -> None:
+        """Raises when MLflow could not open the run, so that no further cell is computed in vain."""
+        if self._opening and self._opening.done():
+            self._opening.result()
+
+    def environment(self) -> dict[str, str]:
+        """What a notebook that calls MLflow itself needs to log to this run."""
+        if not self._opening:
+            return {}
+        names = {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_EXPERIMENT_NAME": self.experiment}
+        if "mlflow" in imports.third_party(notebooks.syntax(self.project.notebooks[self.stage])):
+            names["MLFLOW_RUN_ID"] = self._opening.result().info.run_id
+        return names
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not self._opening:
+            return
+        run = self._opening.result()
+        status = "FINISHED" if kind is None else "KILLED" if issubclass(kind, KeyboardInterrupt | SystemExit) else "FAILED"
+        try:
+            log_stage(self._client, run.info.run_id, self.project, self.stage, self.executed, finished=kind is None)
+            if kind is None and self.makes_model:
+                self._client.set_tag(run.info.run_id, MODEL_TAG, dvc_hash(self.project.root / MODEL_FILE))
+        except BaseException:
+            status = "FAILED"
+            raise
+        finally:
+            self._client.set_terminated(run.info.run_id, status)
+
+    @cached_property
+    def _client(self) -> Any:
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri)
+
+    def _open(self) -> Any:
+        experiment = self._client.get_experiment_by_name(self.experiment)
+        identity = experiment.experiment_id if experiment else self._create_experiment()
+        run = next(self._runs_of_model(identity), None) if self.takes_model else None
+        if run is None:
+            return self._client.create_run(identity, run_name=self.stage, tags=self._tags())
+        self._client.update_run(run.info.run_id, status="RUNNING")
+        return run
+
+    def _create_experiment(self) -> str:
+        local = self.uri.startswith("sqlite:")
+        return self._client.create_experiment(self.experiment, (self.project.root / "mlartifacts").as_uri() if local else None)
+
+    def _runs_of_model(self, experiment: str) -> Iterator[Any]:
+        wanted = f"tags.{MODEL_TAG} = '{dvc_hash(self.project.root / MODEL_FILE)}'"
+        return iter(self._client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time DESC"]))
+
+    def _tags(self) -> dict[str, str]:
+        tags = {"mlflow.source.name": f"notebooks/{self.stage}.ipynb", "mlflow.source.type": "NOTEBOOK"}
+        if self.takes_model:
+            tags[MODEL_TAG] = dvc_hash(self.project.root / MODEL_FILE)
+        commit = _git(self.project.root, "rev-parse", "HEAD")
+        if commit:
+            changed = _git(self.project.root, "status", "--porcelain", "--", ".", ":!dvc.lock", ":!models", ":!reports")
+            tags |= {"mlflow.source.git.commit": commit, "git_dirty": str(bool(changed)).lower()}
+        return tags
+
+
+def _reach(uri: str) -> None:
+    """Raises BadInput within seconds when an MLflow server does not answer."""
+    if not uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=3).close()
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in is said by MLflow
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise BadInput(f"the MLflow server {uri} does not answer ({reason}) → start it, or unset MLFLOW_TRACKING_URI") from None
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, encoding="utf-8", check=False)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
