@@ -1,6 +1,7 @@
 """Tables and small results, read and written: the only module of the science that touches files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from .errors import BadInput
 
 def read_source(path: Path) -> pd.DataFrame:
     """The table in a CSV or Parquet file. Raises BadInput when there is no such file, no such format or no row."""
-    readers = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     if path.suffix.lower() not in readers:
         raise BadInput(f"{path.name} is neither .csv nor .parquet → set ingest.source in params.yaml")
     if not path.is_file():
@@ -92,7 +93,7 @@ def write_text(text: str, path: Path) -> str:
 
 
 def read_model(path: Path) -> Any:
-    """The fitted scikit-learn pipeline that `train` left. Open only files that this project made: joblib can run code."""
+    """The fitted pipeline that `train` left. Open only what this project made: joblib can run code."""
     return joblib.load(_made(path))
 
 

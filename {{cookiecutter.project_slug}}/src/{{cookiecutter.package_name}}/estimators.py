@@ -70,11 +70,11 @@ def hyperparameters(model: Pipeline) -> pd.DataFrame:
 
 
 def summary(model: Pipeline) -> dict[str, str]:
-    """What a model card says of the training: estimator, preprocessing, and the hyperparameters that were chosen."""
-    estimator, chosen = model.named_steps["estimator"], hyperparameters(model)
+    """What a model card says of the training: estimator, preprocessing of numbers, every hyperparameter."""
+    estimator = model.named_steps["estimator"]
     steps = [type(step).__name__ for _, step in model.named_steps["preprocessor"].named_transformers_["number"].steps]
     found = {"estimator": f"{type(estimator).__module__}.{type(estimator).__name__}", "numbers": ", ".join(steps)}
-    return found | chosen[chosen["changed"]]["value"].to_dict()
+    return found | {str(name): value for name, value in hyperparameters(model)["value"].items()}
 
 
 def _class(dotted: str) -> Any:

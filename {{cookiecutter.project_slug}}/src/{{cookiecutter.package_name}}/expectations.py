@@ -62,7 +62,8 @@ def page(validation: Validation) -> str:
     counts = ", ".join(f"{count} {severity}" for severity, count in validation["failed"].items())
     rows = results_table(validation).replace({True: "yes", False: "NO"}).to_html(index=False, border=0, na_rep="")
     return (
-        f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{verdict}</title>\n<style>{_STYLE}</style>\n'
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f"<title>{verdict}</title>\n<style>{_STYLE}</style>\n"
         f"<h1>{verdict}</h1>\n<p>{validation['rows']} rows, {validation['columns']} columns, "
         f"{validation['expectations']} expectations; failed: {counts}.</p>\n{rows}\n</html>\n"
     )
@@ -139,7 +140,7 @@ def _evaluate(table: pd.DataFrame, expected: list[dict[str, Any]]) -> dict[int, 
         known = gx.ExpectationSuite(name="table", expectations=numbered)
     except Exception as error:  # pydantic's, with one line per wrong argument
         raise BadInput(f"expectations/suite.json: {' '.join(str(error).split())} → mend it") from None
-    outcomes = [outcome.to_json_dict() for outcome in batch.validate(known, result_format="SUMMARY").results]
+    outcomes: list[Any] = [one.to_json_dict() for one in batch.validate(known, result_format="SUMMARY").results]
     return {outcome["expectation_config"]["meta"]["number"]: outcome for outcome in outcomes}
 
 

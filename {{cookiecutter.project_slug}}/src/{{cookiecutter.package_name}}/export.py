@@ -1,6 +1,7 @@
 """The trained pipeline as ONNX, and the proof that both say the same."""
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     return onnx.SerializeToString()
 
 
-def signature(onnx: bytes, model: Pipeline, schema: Schema) -> dict[str, Any]:
-    """What a caller must know: inputs and outputs with names, types and shapes, the classes, the file's hash."""
+def signature(onnx: bytes, model: Pipeline, schema: Schema, example: pd.DataFrame) -> dict[str, Any]:
+    """What a caller must know: inputs and outputs with names, types and shapes, classes, the file's hash, a row."""
     classes = [str(name) for name in model.classes_]
     inputs = [{**column, "shape": [-1, 1]} for column in schema["inputs"]]
     outputs = [
@@ -36,7 +37,9 @@ def signature(onnx: bytes, model: Pipeline, schema: Schema) -> dict[str, Any]:
         {"name": "probabilities", "type": "number", "shape": [-1, len(classes)]},
     ]
     file = {"file": "model.onnx", "sha256": hashlib.sha256(onnx).hexdigest(), "bytes": len(onnx)}
-    return {"model": file, "target": schema["target"], "classes": classes, "inputs": inputs, "outputs": outputs}
+    rows = json.loads(example.head(1).to_json(orient="records"))
+    found = {"model": file, "target": schema["target"], "classes": classes, "inputs": inputs, "outputs": outputs}
+    return found | {"example": rows[0]}
 
 
 def compare(model: Pipeline, X: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
@@ -49,9 +52,7 @@ def compare(model: Pipeline, X: pd.DataFrame, prediction: Prediction) -> pd.Data
 
 def stop_if_different(comparison: pd.DataFrame, tolerance: float) -> str:
     """Says that both agree on every row, or raises GateClosed with the worst rows."""
-    wrong = comparison[
-        (comparison["estimator"] != comparison["onnx"]) | ~(comparison["difference"] <= tolerance)
-    ]
+    wrong = comparison[(comparison["estimator"] != comparison["onnx"]) | ~(comparison["difference"] <= tolerance)]
     if wrong.empty:
         return f"ONNX and the estimator agree on {len(comparison)} rows within {tolerance:g}"
     worst = ", ".join(f"row {row} ({difference:.2g})" for row, difference in wrong["difference"].head(5).items())

@@ -48,7 +48,7 @@ def inputs(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 def labels(table: pd.DataFrame, schema: Schema) -> pd.Series:
     """y: the target as text."""
-    return table[schema["target"]].astype(str).astype(object)
+    return pd.Series(table[schema["target"]], dtype=object).astype(str).astype(object)
 
 
 def preprocessor(schema: Schema, scale: bool) -> ColumnTransformer:

@@ -36,7 +36,8 @@ class Model:
 
     def predict(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> Prediction:
         """Labels and probabilities for rows given by column; raises ValueError when a column is missing."""
-        label, probabilities = self._session.run(None, {c["name"]: _tensor(c, columns) for c in self.signature["inputs"]})
+        feed = {column["name"]: _tensor(column, columns) for column in self.signature["inputs"]}
+        label, probabilities = self._session.run(None, feed)
         return Prediction(labels=label, probabilities=probabilities)
 
 

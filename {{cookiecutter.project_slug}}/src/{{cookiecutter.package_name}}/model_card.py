@@ -70,7 +70,7 @@ def _metadata(about: Mapping[str, Any], data: Mapping[str, Any], metrics: Mappin
     ]
     front = ModelCardData(
         model_name=about["title"],
-        license="other" if about["license"].startswith("LicenseRef") else about["license"].lower(),
+        license="other" if about["spdx_license"].startswith("LicenseRef") else about["spdx_license"].lower(),
         library_name="onnx",
         pipeline_tag="tabular-classification",
         tags=["tabular-classification", "scikit-learn", "onnx"],
@@ -90,8 +90,8 @@ def _results(metrics: Mapping[str, Any]) -> str:
     per_class = "\n".join(f"- {name}: {value:.4f}" for name, value in metrics["f1"].items())
     header = ["score", "model", "baseline", "criterion"]
     return (
-        f"## How good it is\n\n{verdict} Scores are of {metrics['rows']['test']} test rows that the model never saw; the "
-        f"baseline predicts the class frequencies whatever the inputs.\n\n{_rows(header, rows)}\n\n"
+        f"## How good it is\n\n{verdict} Scores are of {metrics['rows']['test']} test rows that the model never saw; "
+        f"the baseline predicts the class frequencies whatever the inputs.\n\n{_rows(header, rows)}\n\n"
         f"F1 of each class:\n\n{per_class}"
     )
 
@@ -118,13 +118,12 @@ def _plots() -> str:
 
 
 def _usage(signature: Mapping[str, Any]) -> str:
-    names = [column["name"] for column in signature["inputs"]]
     return (
         "## How to load and call it\n\nWith onnxruntime and numpy alone; each input is a column of shape (rows, 1):\n\n"
         "```python\nimport json\n\nimport numpy as np\nimport onnxruntime\n\n"
         'signature = json.load(open("models/signature.json", encoding="utf-8"))\n'
         'session = onnxruntime.InferenceSession("models/model.onnx")\n'
-        f"# rows: one list of values per input, {names[0]!r} to {names[-1]!r}\n"
+        'rows = {name: [value] for name, value in signature["example"].items()}  # a list of values per input\n'
         'types = {"number": np.float32, "category": np.str_}\n'
         'feed = {c["name"]: np.array(rows[c["name"]], types[c["type"]]).reshape(-1, 1) for c in signature["inputs"]}\n'
         "label, probabilities = session.run(None, feed)\n```\n\n"

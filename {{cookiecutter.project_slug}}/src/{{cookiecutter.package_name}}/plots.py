@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -52,14 +53,16 @@ def distributions(table: pd.DataFrame, by: str) -> Figure:
 def correlations(table: pd.DataFrame) -> Figure:
     """Pearson's correlation of every pair of numeric columns."""
     matrix = table.select_dtypes("number").corr()
-    pairs = matrix.abs().where(~pd.DataFrame(_diagonal(len(matrix)), matrix.index, matrix.columns))
-    first, second = pairs.stack().idxmax()
+    strength = matrix.abs().to_numpy(copy=True)
+    np.fill_diagonal(strength, 0)
+    row, column = np.unravel_index(strength.argmax(), strength.shape)
+    finding = f"{matrix.index[row]} and {matrix.columns[column]} go together most: {matrix.iat[row, column]:.2f}"
 
     def draw(axes: Axes) -> None:
         image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
         axes.set_xticks(range(len(matrix)), matrix.columns, rotation=90, fontsize=8)
         axes.set_yticks(range(len(matrix)), matrix.columns, fontsize=8)
-        axes.set_title(f"{first} and {second} go together most: {matrix.loc[first, second]:.2f}")
+        axes.set_title(finding)
         axes.figure.colorbar(image, label="Pearson's r")
 
     return _figure(draw, width=8, height=6.5)
@@ -90,7 +93,9 @@ def roc(curves: pd.DataFrame, roc_auc: float) -> Figure:
         for name, curve in curves.groupby("class"):
             axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], label=str(name))
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
-        axes.set(xlabel="false positive rate", ylabel="true positive rate", title=f"Area under the curve: {roc_auc:.3f}")
+        axes.set(
+            xlabel="false positive rate", ylabel="true positive rate", title=f"Area under the curve: {roc_auc:.3f}"
+        )
         axes.legend()
 
     return _figure(draw, width=5.5, height=4.6)
@@ -128,7 +133,3 @@ def _figure(draw: Callable[[Axes], None], width: float = 7.0, height: float = 4.
     axes.spines[["top", "right"]].set_visible(False)
     plt.close(figure)
     return figure
-
-
-def _diagonal(size: int) -> list[list[bool]]:
-    return [[row == column for column in range(size)] for row in range(size)]

@@ -16,6 +16,10 @@ from . import imports, notebooks
 from .project import Project
 
 Faults = Iterator[str]
+ANNOTATION = (
+    *(ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Constant),
+    *(ast.BinOp, ast.BitOr),
+)
 CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each parameter'
 
 
@@ -31,7 +35,7 @@ def _check_stage(project: Project, name: str) -> Faults:
     if name not in project.stages:
         known = _suggest(name, project.stages)
         if name in project.notebooks:
-            yield f"notebooks/{name}.ipynb: has no stage in dvc.yaml → nb new {name}, or move it to notebooks/exploratory/"
+            yield f"notebooks/{name}.ipynb: has no stage in dvc.yaml → nb new {name}, or move it to exploratory/"
         else:
             yield f"dvc.yaml: has no stage '{name}'{known or f' → nb new {name}'}"
         return
@@ -56,7 +60,8 @@ def _sections(project: Project) -> Faults:
     for name in project.params:
         if name not in project.stages:
             known = _suggest(str(name), project.stages)
-            yield f"params.yaml:{_line(project.params, name)}: section '{name}' belongs to no stage{known or ' → remove it'}"
+            where = f"params.yaml:{_line(project.params, name)}"
+            yield f"{where}: section '{name}' belongs to no stage{known or ' → remove it'}"
 
 
 def _command(project: Project, name: str) -> Faults:
@@ -77,7 +82,8 @@ def _parameters(project: Project, name: str) -> Faults:
         yield f"params.yaml: has no section '{name}'{known or ' → add it with the values of the parameters cell'}"
         return
     if not isinstance(values, dict):
-        yield f"params.yaml:{_line(project.params, name)}: section '{name}' is no mapping → write one name: value a line"
+        line = _line(project.params, name)
+        yield f"params.yaml:{line}: section '{name}' is no mapping → write one name: value a line"
         return
     if cell is None:
         if values:
@@ -99,13 +105,14 @@ def _names(stage: str, values: Any, declared: dict[str, notebooks.Parameter]) ->
             yield f"{where}: '{key}' in section '{stage}' is no name that Python can use → rename it"
         elif key not in declared:
             known = _suggest(key, set(declared) - set(values))
-            yield f"{where}: unknown parameter '{key}' in section '{stage}'{known or f' → remove it, or nb sync to declare it'}"
+            known = known or " → remove it, or nb sync to declare it"
+            yield f"{where}: unknown parameter '{key}' in section '{stage}'{known}"
     for key, parameter in declared.items():
         if key not in values:
             known = _suggest(key, set(map(str, values)) - set(declared))
             yield f"params.yaml: section '{stage}' misses '{key}'{known or ', which the notebook declares → add it'}"
         if parameter.key not in (None, key):
-            yield f"notebooks/{stage}.ipynb: '{key}' takes p[\"{parameter.key}\"] → write p[\"{key}\"]"
+            yield f'notebooks/{stage}.ipynb: \'{key}\' takes p["{parameter.key}"] → write p["{key}"]'
         elif parameter.key is None:
             yield f"notebooks/{stage}.ipynb: '{key}' has a value of its own in the parameters cell → write p[\"{key}\"]"
 
@@ -113,13 +120,15 @@ def _names(stage: str, values: Any, declared: dict[str, notebooks.Parameter]) ->
 def _value(stage: str, values: Any, parameter: notebooks.Parameter) -> Faults:
     key, value = parameter.name, values[parameter.name]
     if parameter.annotation is None:
-        yield f"notebooks/{stage}.ipynb: parameter '{key}' has no type → write {key}: {type(value).__name__} = p[\"{key}\"]"
+        hint = f'{key}: {type(_plain(value)).__name__} = p["{key}"]'
+        yield f"notebooks/{stage}.ipynb: parameter '{key}' has no type → write {hint}"
         return
     written = ast.unparse(parameter.annotation)
     try:
         validate = _validator(written)
     except (NameError, TypeError, ValueError) as error:
-        yield f"notebooks/{stage}.ipynb: parameter '{key}' has the unknown type '{written}' ({error}) → see parameters.py"
+        where = f"notebooks/{stage}.ipynb"
+        yield f"{where}: parameter '{key}' has the unknown type '{written}' ({error}) → see parameters.py"
         return
     try:
         validate(value)
@@ -145,7 +154,8 @@ def _dependencies(project: Project, name: str, statements: list[ast.stmt]) -> Fa
             yield f"dvc.yaml:{line}: stage '{name}' depends on {path}, which its notebook does not use → nb sync"
         elif path not in made and not (project.root / path).exists():
             known = _suggest(path, made)
-            yield f"dvc.yaml:{line}: stage '{name}' depends on {path}, which is not there{known or ' and no stage makes'}"
+            what = f"stage '{name}' depends on {path}, which is not there and which no stage makes"
+            yield f"dvc.yaml:{line}: {what}{known or ' → mend the path'}"
 
 
 def derived(project: Project, name: str, statements: list[ast.stmt]) -> list[str]:
@@ -187,8 +197,7 @@ def _made(project: Project) -> set[str]:
 def _validator(written: str) -> Callable[[Any], Any]:
     """What holds a value against an annotation made of builtins, `typing` and the words of parameters.py."""
     tree = ast.parse(written, mode="eval")
-    allowed = (ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Constant, ast.BinOp, ast.BitOr)
-    if not all(isinstance(node, allowed) for node in ast.walk(tree)):
+    if not all(isinstance(node, ANNOTATION) for node in ast.walk(tree)):
         raise ValueError("only names, [...] and | can be used")
     words = {**vars(typing), **vars(vocabulary)}
     kind = eval(compile(tree, "<annotation>", "eval"), words)  # noqa: S307 - names and subscripts only, see above

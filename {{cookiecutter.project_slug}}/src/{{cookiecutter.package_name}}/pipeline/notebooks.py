@@ -3,7 +3,6 @@
 import ast
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +29,10 @@ def read(path: Path) -> Notebook:
     """The notebook in a file. Raises BadInput when it is no notebook."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(notebook["cells"], list)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError):
-        raise BadInput(f"notebooks/{path.name} is no readable notebook → open it in JupyterLab, or git checkout it") from None
+    except (OSError, ValueError):
+        notebook = None
+    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+        raise BadInput(f"notebooks/{path.name} is no readable notebook → git checkout notebooks/{path.name}")
     return notebook
 
 
@@ -41,7 +41,7 @@ def write(notebook: Notebook, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_text(dumps(notebook), encoding="utf-8", newline="\n")
-    os.replace(part, path)
+    part.replace(path)
 
 
 def dumps(notebook: Notebook) -> str:
@@ -83,7 +83,7 @@ def section(cell: dict[str, Any]) -> str | None:
     """The stage that a parameters cell asks for: `train` in `p = stage("train")`."""
     for node in ast.walk(ast.parse(source(cell))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "stage" and node.args:
-            return node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+            return str(node.args[0].value) if isinstance(node.args[0], ast.Constant) else None
     return None
 
 

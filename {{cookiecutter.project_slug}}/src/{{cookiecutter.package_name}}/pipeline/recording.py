@@ -2,21 +2,19 @@
 
 import json
 import tempfile
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ..paths import ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
-from . import contract
 from .project import Project
 
 LOGGED = ("models/", "reports/")
 
 
-def log_stage(
-    client: Any, run_id: str, project: Project, stage: str, executed: Path | None, *, finished: bool
-) -> None:
+def log_stage(client: Any, run_id: str, project: Project, stage: str, executed: Path | None, *, finished: bool) -> None:
     """Writes a stage's part of the run; of a failed stage only its parameters and its notebook."""
     makes_model = not any(path.endswith(".joblib") for path in project.files(stage, "deps"))
     _log_values(client, run_id, project, stage, as_params=makes_model)
@@ -93,7 +91,8 @@ def _log_model(client: Any, run_id: str) -> None:
     types = {"number": "double", "category": "string"}
     inputs = Schema([ColSpec(types[column["type"]], column["name"]) for column in content["inputs"]])
     outputs = Schema([ColSpec("string", "label"), *(ColSpec("double", name) for name in content["classes"])])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*An input example was not provided", category=UserWarning)
         pyfunc.save_model(
             f"{folder}/model",
             python_model=str(PACKAGE / "pipeline" / "mlflow_model.py"),

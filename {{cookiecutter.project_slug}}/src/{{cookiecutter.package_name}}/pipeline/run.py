@@ -40,7 +40,7 @@ def _execute(project: Project, name: str, values: dict[str, Any], tracking: Trac
         _papermill(project, name, values, running, tracking)
     except BaseException as error:
         if running.exists():
-            os.replace(running, failed)
+            running.replace(failed)
         tracking.executed = failed
         raise _told(error, name, failed.relative_to(project.root)) from None
     notebooks.write(notebooks.normalised(notebooks.read(running), project.root), final)
@@ -97,12 +97,14 @@ def _literal(path: Path) -> str:
 
 def _told(error: BaseException, name: str, kept: Path) -> BaseException:
     """The same failure in one sentence."""
-    if hasattr(error, "ename"):  # PapermillExecutionError
-        kind = EXIT_BY_ERROR.get(error.ename, StageFailed)
-        if kind is not StageFailed:
-            return kind(f"{name}: {error.evalue}")
-        what = f"{error.ename}: {str(error.evalue).strip().splitlines()[0] if error.evalue else ''}"
-        return StageFailed(f"{name} stopped in code cell {error.exec_count}: {what} → read {kept.as_posix()}")
-    if type(error).__name__ == "DeadKernelError":
-        return StageFailed(f"{name}: the kernel died, often for want of memory → read {kept.as_posix()}, use fewer rows")
-    return error
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    if isinstance(error, DeadKernelError):
+        return StageFailed(f"{name}: the kernel died, often for want of memory → read {kept.as_posix()}")
+    if not isinstance(error, PapermillExecutionError):
+        return error
+    if error.ename in EXIT_BY_ERROR:
+        return EXIT_BY_ERROR[error.ename](f"{name}: {error.evalue}")
+    what = f"{error.ename}: {(str(error.evalue).strip().splitlines() or [''])[0]}"
+    return StageFailed(f"{name} stopped in code cell {error.exec_count}: {what} → read {kept.as_posix()}")

@@ -23,7 +23,7 @@ def sync(root: Path) -> list[str]:
 def new(root: Path, name: str) -> list[str]:
     """A notebook, its params section and its stage, where they are missing; then `sync`."""
     if not NAME.fullmatch(name):
-        raise BadInput(f"'{name}' is no name for a stage → use small letters, digits and _, first a letter: nb new my_stage")
+        raise BadInput(f"'{name}' is no name for a stage → use small letters, digits and _: nb new my_stage")
     project = load(root)
     path = root / "notebooks" / f"{name}.ipynb"
     changed = []
@@ -35,7 +35,12 @@ def new(root: Path, name: str) -> list[str]:
         changed.append(f"wrote section '{name}' of params.yaml")
     if name not in project.stages:
         outs = [contract.executed(name)]
-        project.stages[name] = {"cmd": f"nb run {name}", "deps": ["data/raw/table.parquet"], "params": [name], "outs": outs}
+        project.stages[name] = {
+            "cmd": f"nb run {name}",
+            "deps": ["data/raw/table.parquet"],
+            "params": [name],
+            "outs": outs,
+        }
         _write_pipeline(project)
         changed.append(f"wrote stage '{name}' of dvc.yaml")
     return [*changed, *sync(root)]

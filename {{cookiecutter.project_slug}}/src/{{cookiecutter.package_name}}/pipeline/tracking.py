@@ -15,8 +15,8 @@ from typing import Any
 from ..errors import BadInput
 from ..paths import MODEL, ROOT, dvc_hash
 from . import imports, notebooks
-from .recording import log_stage
 from .project import Project
+from .recording import log_stage
 
 MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 MODEL_TAG = "model_md5"
@@ -69,11 +69,14 @@ class Tracking:
             names["MLFLOW_RUN_ID"] = self._opening.result().info.run_id
         return names
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if not self._opening:
             return
         run = self._opening.result()
-        status = "FINISHED" if kind is None else "KILLED" if issubclass(kind, KeyboardInterrupt | SystemExit) else "FAILED"
+        killed = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
+        status = "FINISHED" if kind is None else "KILLED" if killed else "FAILED"
         try:
             log_stage(self._client, run.info.run_id, self.project, self.stage, self.executed, finished=kind is None)
             if kind is None and self.makes_model:
@@ -86,7 +89,8 @@ class Tracking:
 
     @cached_property
     def _client(self) -> Any:
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         from mlflow import MlflowClient
 
         return MlflowClient(self.uri)
@@ -102,11 +106,15 @@ class Tracking:
 
     def _create_experiment(self) -> str:
         local = self.uri.startswith("sqlite:")
-        return self._client.create_experiment(self.experiment, (self.project.root / "mlartifacts").as_uri() if local else None)
+        return self._client.create_experiment(
+            self.experiment, (self.project.root / "mlartifacts").as_uri() if local else None
+        )
 
     def _runs_of_model(self, experiment: str) -> Iterator[Any]:
         wanted = f"tags.{MODEL_TAG} = '{dvc_hash(self.project.root / MODEL_FILE)}'"
-        return iter(self._client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time DESC"]))
+        return iter(
+            self._client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time DESC"])
+        )
 
     def _tags(self) -> dict[str, str]:
         tags = {"mlflow.source.name": f"notebooks/{self.stage}.ipynb", "mlflow.source.type": "NOTEBOOK"}
@@ -124,17 +132,20 @@ def _reach(uri: str) -> None:
     if not uri.startswith(("http://", "https://")):
         return
     try:
-        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=3).close()
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=3).close()  # noqa: S310 - http and https only, see above
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in is said by MLflow
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise BadInput(f"the MLflow server {uri} does not answer ({reason}) → start it, or unset MLFLOW_TRACKING_URI") from None
+        what = f"the MLflow server {uri} does not answer ({reason})"
+        raise BadInput(f"{what} → start it, or unset MLFLOW_TRACKING_URI") from None
 
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, encoding="utf-8", check=False)
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, capture_output=True, text=True, encoding="utf-8", check=False
+        )
     except OSError:
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,24 @@
+"""The card that the pipeline left: catalogues read its front matter, and its example runs."""
+
+import re
+
+import pytest
+from huggingface_hub import ModelCard
+
+from {{cookiecutter.package_name}} import data, paths
+
+pytestmark = pytest.mark.skipif(not paths.MODEL_CARD.exists(), reason="there is no model card yet: dvc repro")
+
+
+def test_the_card_is_read_back_with_its_metrics() -> None:
+    found = {one.metric_type: one.metric_value for one in ModelCard.load(paths.MODEL_CARD).data.eval_results}
+    assert found == data.read_json(paths.METRICS)["model"]
+
+
+@pytest.mark.skipif(not paths.ONNX.exists(), reason="the model is not here: dvc pull, or dvc repro")
+def test_the_code_in_the_card_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(paths.ROOT)
+    code = re.search(r"```python\n(.+?)```", paths.MODEL_CARD.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code[1], names)  # noqa: S102 - our own card
+    assert names["label"][0] in data.read_json(paths.SIGNATURE)["classes"]
