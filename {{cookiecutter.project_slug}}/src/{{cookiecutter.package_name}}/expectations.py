@@ -51,16 +51,17 @@ def check(table: pd.DataFrame, suite: Suite) -> Validation:
 
 def results_table(validation: Validation) -> pd.DataFrame:
     """The outcomes as a table, failures first."""
-    columns = ["success", "severity", "expectation", "column", "expected", "observed", "unexpected", "rows", "problem"]
-    table = pd.DataFrame(validation["results"], columns=columns)
-    return table.sort_values("success", kind="stable").reset_index(drop=True)
+    rows = [{name: _readable(value) for name, value in result.items()} for result in validation["results"]]
+    columns = ["kept", "severity", "column", "expectation", "expected", "observed", "unexpected", "rows", "problem"]
+    table = pd.DataFrame(rows).rename(columns={"success": "kept"})[columns]
+    return table.sort_values("kept", kind="stable").reset_index(drop=True)
 
 
 def page(validation: Validation) -> str:
     """The outcomes as one HTML page that needs nothing else to be read."""
     verdict = "The table keeps its contract" if validation["success"] else "The table breaks its contract"
     counts = ", ".join(f"{count} {severity}" for severity, count in validation["failed"].items())
-    rows = results_table(validation).replace({True: "yes", False: "NO"}).to_html(index=False, border=0, na_rep="")
+    rows = results_table(validation).to_html(index=False, border=0)
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f"<title>{verdict}</title>\n<style>{_STYLE}</style>\n"
@@ -77,8 +78,8 @@ def stop_if_broken(validation: Validation, stop_at: str) -> str:
         return f"{validation['rows']} rows keep every expectation of severity {' or '.join(stopping)}"
     first = broken[0]
     subject = f"{first['expectation']} ({first['column']})" if first["column"] else first["expectation"]
-    detail = first["problem"] or f"expected {first['expected']}, observed {first['observed']}"
-    rows = f", rows {first['rows']}" if first["rows"] else ""
+    detail = first["problem"] or f"expected {_readable(first['expected'])}, observed {_readable(first['observed'])}"
+    rows = f", rows {_readable(first['rows'])}" if first["rows"] else ""
     raise GateClosed(
         f"{len(broken)} expectations fail, first: {subject}: {detail}{rows}"
         " → read reports/validation.html, then mend the data or expectations/suite.json"
@@ -89,6 +90,14 @@ _STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%}td,th{padding:.35rem .6rem;text-align:left;border-bottom:1px solid #ddd}"
 )
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    if isinstance(value, dict):
+        return "; ".join(f"{name.strip('_').replace('_', ' ')}: {_readable(one)}" for name, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
 
 
 def _expect(kind: str, severity: str, **kwargs: Any) -> dict[str, Any]:

@@ -55,8 +55,9 @@ def correlations(table: pd.DataFrame) -> Figure:
     matrix = table.select_dtypes("number").corr()
     strength = matrix.abs().to_numpy(copy=True)
     np.fill_diagonal(strength, 0)
-    row, column = np.unravel_index(strength.argmax(), strength.shape)
-    finding = f"{matrix.index[row]} and {matrix.columns[column]} go together most: {matrix.iat[row, column]:.2f}"
+    row, column = divmod(int(strength.argmax()), len(strength))
+    first, second = str(matrix.columns[row]), str(matrix.columns[column])
+    finding = f"{first} and {second} go together most: r = {matrix.to_numpy()[row, column]:.2f}"
 
     def draw(axes: Axes) -> None:
         image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)

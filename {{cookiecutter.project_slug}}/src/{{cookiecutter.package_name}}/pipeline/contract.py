@@ -102,7 +102,7 @@ def _names(stage: str, values: Any, declared: dict[str, notebooks.Parameter]) ->
     for key in values:
         where = f"params.yaml:{_line(values, key)}"
         if not (isinstance(key, str) and key.isidentifier()):
-            yield f"{where}: '{key}' in section '{stage}' is no name that Python can use → rename it"
+            yield f"{where}: {_plain(key)!r} in section '{stage}' is no name that Python can use → rename it"
         elif key not in declared:
             known = _suggest(key, set(declared) - set(values))
             known = known or " → remove it, or nb sync to declare it"

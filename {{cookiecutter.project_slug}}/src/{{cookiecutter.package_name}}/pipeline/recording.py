@@ -5,7 +5,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..paths import ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
@@ -28,6 +28,33 @@ def log_stage(client: Any, run_id: str, project: Project, stage: str, executed: 
         _log_files(client, run_id, project, name)
     if ONNX.relative_to(ROOT).as_posix() in project.files(stage, "outs"):
         _log_model(client, run_id)
+
+
+def inherit(client: Any, earlier: Any, run: Any) -> None:
+    """Copies what `run` lacks from an earlier run of the same model: metrics, datasets, tags and files."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.entities import Metric, RunTag
+
+    own = client.get_run(run.info.run_id)
+    now = run.info.start_time
+    metrics = [Metric(name, value, now, 0) for name, value in earlier.data.metrics.items()]
+    tags = [RunTag(name, value) for name, value in earlier.data.tags.items() if name not in own.data.tags]
+    client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
+    client.log_inputs(run.info.run_id, earlier.inputs.dataset_inputs)
+    kept = set(_files(client, run.info.run_id))
+    with tempfile.TemporaryDirectory() as folder:
+        for path in _files(client, earlier.info.run_id):
+            if path not in kept:
+                place = download_artifacts(f"{earlier.info.artifact_uri}/{path}", dst_path=folder)
+                client.log_artifact(run.info.run_id, place, str(PurePosixPath(path).parent))
+
+
+def _files(client: Any, run_id: str, folder: str | None = None) -> Iterator[str]:
+    for one in client.list_artifacts(run_id, folder):
+        if one.is_dir:
+            yield from _files(client, run_id, one.path)
+        else:
+            yield one.path
 
 
 def _log_values(client: Any, run_id: str, project: Project, stage: str, *, as_params: bool) -> None:
@@ -78,7 +105,7 @@ def _log_files(client: Any, run_id: str, project: Project, stage: str) -> None:
         if path.startswith(LOGGED) and place.is_dir():
             client.log_artifacts(run_id, str(place), path)
         elif path.startswith(LOGGED) and place.is_file():
-            client.log_artifact(run_id, str(place), str(Path(path).parent.as_posix()))
+            client.log_artifact(run_id, str(place), str(PurePosixPath(path).parent))
 
 
 def _log_model(client: Any, run_id: str) -> None:

@@ -16,7 +16,7 @@ from ..errors import BadInput
 from ..paths import MODEL, ROOT, dvc_hash
 from . import imports, notebooks
 from .project import Project
-from .recording import log_stage
+from .recording import inherit, log_stage
 
 MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 MODEL_TAG = "model_md5"
@@ -80,12 +80,22 @@ class Tracking:
         try:
             log_stage(self._client, run.info.run_id, self.project, self.stage, self.executed, finished=kind is None)
             if kind is None and self.makes_model:
-                self._client.set_tag(run.info.run_id, MODEL_TAG, dvc_hash(self.project.root / MODEL_FILE))
+                self._name_model(run)
         except BaseException:
             status = "FAILED"
             raise
         finally:
             self._client.set_terminated(run.info.run_id, status)
+
+    def _name_model(self, run: Any) -> None:
+        """Tags the run with its model's hash, and takes over what later stages already said of the same model.
+
+        DVC does not run them again for a model that came out the same.
+        """
+        earlier = next(self._runs_of_model(run.info.experiment_id), None)
+        self._client.set_tag(run.info.run_id, MODEL_TAG, dvc_hash(self.project.root / MODEL_FILE))
+        if earlier:
+            inherit(self._client, earlier, run)
 
     @cached_property
     def _client(self) -> Any:

@@ -1,0 +1,63 @@
+"""The two commands of the README, and the long forms: `uv run nox -s demo`, `uv run nox -s tests`."""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+HERE = Path(__file__).parent
+BUILD = HERE / "build"
+OPEN = """
+The wine project is in {project}. Look at
+  {project}/reports/MODEL_CARD.md         what the model is, and how good
+  {project}/reports/notebooks/            what each notebook did
+  {project}/reports/validation.html       whether the data kept its contract
+or, in that folder, run
+  uv run jupyter lab
+  uv run mlflow ui --backend-store-uri sqlite:///mlflow.db
+"""
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["tests"]
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Bake the wine project into build/demo, install it, run its pipeline, say what to open."""
+    shutil.rmtree(BUILD / "demo", ignore_errors=True)
+    session.run("cookiecutter", str(HERE), "--no-input", "--output-dir", str(BUILD / "demo"))
+    project = BUILD / "demo" / "wine-quality"
+    with session.chdir(project):
+        run_in_project(session, "uv", "sync")
+        run_in_project(session, "uv", "run", "dvc", "repro")
+    session.log(OPEN.format(project=project.relative_to(HERE).as_posix()))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test of the template and of the baked project; `-- --fast` leaves out those marked slow."""
+    arguments = [argument for argument in session.posargs if argument != "--fast"]
+    fast = ["-m", "not slow"] if "--fast" in session.posargs else []
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("pytest", *fast, *arguments)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """The figures that the README quotes."""
+    session.run("python", "benchmarks/pipeline.py", *session.posargs)
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """The README's pictures, from the demo (run that first; needs Chromium)."""
+    session.run("uv", "run", "--group", "pictures", "docs/pictures.py")
+
+
+def run_in_project(session: nox.Session, *command: str) -> None:
+    """Runs a command with the project's own environment, not the template's."""
+    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    session.run(*command, env=env, include_outer_env=False)

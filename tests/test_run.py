@@ -1,0 +1,293 @@
+"""A baked project, run for real: what reruns, what is recorded, and what is said when something fails."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Run, git
+from test_contract import replace
+
+pytestmark = pytest.mark.slow
+STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
+AFTER_TRAIN = {"train", "export", "evaluate", "describe"}
+
+
+def repro(project: Path, run: Run, *arguments: str) -> tuple[int, set[str], str]:
+    """The exit code, the stages that ran, and what was said."""
+    done = run(project, "dvc", "repro", *arguments)
+    return done.returncode, set(re.findall(r"Running stage '(\w+)'", done.stdout)), done.stderr
+
+
+def rows(project: Path, query: str) -> list[tuple[str, ...]]:
+    with sqlite3.connect(project / "mlflow.db") as store:
+        return store.execute(query).fetchall()
+
+
+def runs(project: Path) -> list[tuple[str, ...]]:
+    return rows(project, "select name, status from runs order by start_time")
+
+
+def edit_train(project: Path) -> None:
+    replace("params.yaml", "n_estimators: 100", "n_estimators: 30")(project)
+
+
+# What reruns
+
+
+def test_a_second_repro_runs_nothing_and_git_is_clean(worked: Path, run: Run) -> None:
+    assert repro(worked, run)[:2] == (0, set())
+    assert git(worked, "status", "--short") == ""
+
+
+def test_a_parameter_of_train_reruns_train_and_what_follows(worked: Path, run: Run) -> None:
+    edit_train(worked)
+    assert repro(worked, run)[:2] == (0, AFTER_TRAIN)
+    assert "f1_macro" in run(worked, "dvc", "metrics", "diff").stdout
+    assert runs(worked) == [("train", "FINISHED"), ("train", "FINISHED")]
+
+
+def test_editing_the_command_line_or_the_runner_reruns_nothing(worked: Path, run: Run) -> None:
+    package = worked / "src" / "wine_quality"
+    for path in (package / "cli.py", package / "pipeline" / "run.py", package / "serving.py"):
+        path.write_text((path.read_text("utf-8") if path.exists() else '"""A service."""\n') + "\n# more\n", "utf-8")
+    assert run(worked, "nb", "check").returncode == 0
+    assert repro(worked, run)[:2] == (0, set())
+
+
+def test_editing_a_module_reruns_the_stages_that_import_it(worked: Path, run: Run) -> None:
+    path = worked / "src" / "wine_quality" / "model_card.py"
+    path.write_text(path.read_text("utf-8") + "\n# more\n", "utf-8")
+    assert repro(worked, run)[:2] == (0, {"describe"})
+
+
+def test_a_forced_repro_gives_the_same_bytes(worked: Path, run: Run) -> None:
+    assert repro(worked, run, "--force")[:2] == (0, set(STAGES))
+    assert git(worked, "status", "--short") == ""
+
+
+def test_an_experiment_changes_a_parameter_for_dvc_notebook_and_mlflow(worked: Path, run: Run) -> None:
+    done = run(worked, "dvc", "exp", "run", "-S", "train.hyperparameters.n_estimators=30")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"n_estimators\\": 30' in (worked / "reports/notebooks/train.ipynb").read_text("utf-8")
+    assert ("30",) in rows(worked, "select value from params where key = 'train.hyperparameters.n_estimators'")
+
+
+@pytest.mark.parametrize("search", ["grid", "random"])
+def test_a_search_is_a_parameter(worked: Path, run: Run, search: str) -> None:
+    replace("params.yaml", "search: none", f"search: {search}")(worked)
+    replace("params.yaml", "n_estimators: [50, 100, 200]", "n_estimators: [10, 20]")(worked)
+    replace("params.yaml", "max_depth: [3, 6, null]", "max_depth: [3, null]")(worked)
+    replace("params.yaml", "trials: 10", "trials: 3")(worked)
+    assert run(worked, "nb", "run", "train").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("estimator", "scale"),
+    [("sklearn.linear_model.LogisticRegression", "true"), ("sklearn.ensemble.HistGradientBoostingClassifier", "false")],
+)
+def test_another_estimator_is_a_parameter(worked: Path, run: Run, estimator: str, scale: str) -> None:
+    replace("params.yaml", "sklearn.ensemble.RandomForestClassifier", estimator)(worked)
+    replace("params.yaml", "    n_estimators: 100\n    min_samples_leaf: 2\n", "    max_iter: 200\n")(worked)
+    replace("params.yaml", "scale: false", f"scale: {scale}")(worked)
+    assert repro(worked, run)[:2] == (0, AFTER_TRAIN)
+    assert estimator.split(".")[-1] in (worked / "reports/MODEL_CARD.md").read_text("utf-8")
+
+
+# One value, read the same by all
+
+
+def test_dvc_notebook_and_mlflow_read_yaml_alike(worked: Path, run: Run) -> None:
+    replace("params.yaml", "min_samples_leaf: 2", "ccp_alpha: 1e-3")(worked)
+    replace("params.yaml", "max_depth: [3, 6, null]", "criterion: [no, on]")(worked)
+    code = "import dvc.api, json; print(json.dumps(dvc.api.params_show(stages='train')['train']))"
+    dvc = json.loads(run(worked, "python", "-c", code).stdout)
+    assert run(worked, "nb", "run", "train").returncode == 0
+    cells = json.loads((worked / "reports/notebooks/train.ipynb").read_text("utf-8"))["cells"]
+    values: dict[str, object] = {}
+    exec("".join(next(c["source"] for c in cells if c["id"] == "injected-parameters")), values)  # noqa: S102
+    assert {name: values[name] for name in dvc} == dvc
+    assert dvc["hyperparameters"]["ccp_alpha"] == 0.001 and dvc["search_space"]["criterion"] == ["no", "on"]
+    logged = dict(rows(worked, "select key, value from params where key like 'train.%' and run_uuid = "
+                               "(select run_uuid from runs order by start_time desc limit 1)"))  # fmt: skip
+    assert (logged["train.hyperparameters.ccp_alpha"], logged["train.search_space.criterion"]) == ("0.001", "['no', 'on']")
+
+
+# What MLflow holds
+
+
+def test_the_run_holds_all_that_a_reader_needs(worked: Path, run: Run) -> None:
+    code = """
+import json, mlflow, pandas as pd
+client = mlflow.MlflowClient("sqlite:///mlflow.db")
+(run,) = client.search_runs([client.get_experiment_by_name("wine-quality").experiment_id])
+def files(folder=None):
+    for one in client.list_artifacts(run.info.run_id, folder):
+        yield from files(one.path) if one.is_dir else [one.path]
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+table = pd.read_parquet("data/processed/test.parquet").astype({"magnesium": float, "proline": float})
+labels = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model").predict(table.drop(columns="cultivar"))["label"]
+print(json.dumps([run.info.status, run.data.params, run.data.metrics, run.data.tags, list(files()),
+    {d.dataset.name: d.dataset.digest for d in run.inputs.dataset_inputs}, float((labels == table.cultivar).mean())]))
+"""
+    done = run(worked, "python", "-c", code)
+    status, params, metrics, tags, files, datasets, accuracy = json.loads(done.stdout)
+    lock = (worked / "dvc.lock").read_text("utf-8")
+    assert (status, params["train.hyperparameters.n_estimators"]) == ("FINISHED", "100")
+    assert metrics["model.accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    assert tags["mlflow.source.git.commit"] == git(worked, "rev-parse", "HEAD~1").strip()
+    assert tags["model_md5"] in lock and all(digest in lock for digest in datasets.values())
+    assert {"data/raw/table.parquet", "data/processed/train.parquet", "data/processed/test.parquet"} == set(datasets)
+    expected = {f"reports/notebooks/{stage}.ipynb" for stage in STAGES} | {"reports/MODEL_CARD.md", "model/MLmodel"}
+    assert expected | {"reports/plots/confusion.png", "models/model.onnx", "reports/validation.html"} <= set(files)
+
+
+def test_a_model_that_comes_out_the_same_keeps_what_was_said_of_it(worked: Path, run: Run) -> None:
+    path = worked / "src" / "wine_quality" / "estimators.py"
+    path.write_text(path.read_text("utf-8") + "\n# more\n", "utf-8")
+    assert repro(worked, run)[:2] == (0, {"train", "describe"})
+    first, second = rows(worked, "select run_uuid, status from runs order by start_time")
+    metrics = "select count(*) from latest_metrics where run_uuid = '{}'"
+    assert rows(worked, metrics.format(second[0])) == rows(worked, metrics.format(first[0])) != [(0,)]
+
+
+# What is said when something fails
+
+
+def spoil(project: Path, stage: str, code: str) -> None:
+    """Puts a line at the end of a stage's imports cell."""
+    path = project / "notebooks" / f"{stage}.ipynb"
+    notebook = json.loads(path.read_text("utf-8"))
+    cell = next(cell for cell in notebook["cells"] if cell["id"] == "imports")
+    cell["source"] = ["".join(cell["source"]) + "\n" + code]
+    path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def test_a_broken_contract_of_the_data_stops_the_pipeline(worked: Path, run: Run) -> None:
+    replace("data/raw/wine.csv", "14.23", "142.3")(worked)
+    code, ran, said = repro(worked, run)
+    assert (code, ran) == (255, {"ingest", "validate"})
+    assert "error: validate: 1 expectations fail, first: column values to be between (alcohol)" in said
+    assert "observed 142.3, rows 0 → read reports/validation.html" in said and "Traceback" not in said
+    assert "142.3" in (worked / "reports/validation.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("raise ValueError('odd')", 1, "error: train stopped in code cell 3: ValueError: odd → read reports/notebooks/"),
+        ("import os; os._exit(9)", 1, "error: train: the kernel died, often for want of memory"),
+        ("from wine_quality.errors import BadInput; raise BadInput('mend it')", 2, "error: train: mend it"),
+    ],
+)
+def test_a_failing_notebook_says_where_and_the_run_failed(worked: Path, run: Run, line: str, code: int, said: str) -> None:
+    spoil(worked, "train", line)
+    run(worked, "nb", "sync")
+    done = run(worked, "nb", "run", "train")
+    assert done.returncode == code
+    assert said in done.stderr and "Traceback" not in done.stderr
+    assert (worked / "reports/notebooks/train.failed.ipynb").exists()
+    assert runs(worked)[-1] == ("train", "FAILED")
+
+
+def test_a_server_that_is_down_is_said_before_any_work(worked: Path, run: Run) -> None:
+    done = run(worked, "nb", "run", "train", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the MLflow server http://127.0.0.1:9 does not answer")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_ci_is_quiet(worked: Path, run: Run) -> None:
+    done = run(worked, "nb", "run", "ingest", CI="true")
+    assert re.fullmatch(r"ingest +6 cells in \d+\.\d s\n", done.stderr)
+
+
+# By hand, and by the words of the README
+
+
+@pytest.mark.parametrize("folder", ["notebooks", "/"])
+def test_a_notebook_run_by_hand_gives_what_the_pipeline_gives(worked: Path, run: Run, folder: str) -> None:
+    for stage in STAGES:
+        command = ["jupyter", "execute", str(worked / "notebooks" / f"{stage}.ipynb")]
+        done = run(worked, *command, cwd=worked / folder)
+        assert done.returncode == 0, done.stderr
+    assert git(worked, "status", "--short") == ""
+    assert "up to date" in run(worked, "dvc", "status").stdout
+
+
+def test_the_projects_own_tests_pass_and_leave_no_trace(worked: Path, run: Run) -> None:
+    done = run(worked, "pytest", "-q")
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
+    assert len(runs(worked)) == 1
+    assert git(worked, "status", "--short") == ""
+    assert "up to date" in run(worked, "dvc", "status").stdout
+
+
+def test_telemetry_is_off_unless_the_user_wants_it(worked: Path, run: Run) -> None:
+    code = "import os; print(os.environ['MLFLOW_DISABLE_TELEMETRY'], os.environ['DVC_NO_ANALYTICS'])"
+    assert run(worked, "python", "-c", code).stdout == "true true\n"
+    assert run(worked, "python", "-c", code, MLFLOW_DISABLE_TELEMETRY="false").stdout == "false true\n"
+
+
+@contextmanager
+def served(project: Path, environment: dict[str, str], *command: str) -> Iterator[None]:
+    process = subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def answers(url: str) -> str:
+    """The page, as soon as there is one; fails after a minute."""
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own server
+                return page.read().decode()
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")
+
+
+def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, str]) -> None:
+    """A user's first day: the commands of the project's README, in their order, with uv as it says."""
+    text = (project / "README.md").read_text("utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    table = re.findall(r"`(uv run (?:dvc|mlflow) [^`]+)`", text)
+    commands = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    commands = [line for line in commands if line.startswith(("uv", "git"))]
+    assert {"uv sync", "uv run dvc repro", "uv run jupyter lab", "uv run nb new outliers", "uv run pytest"} <= set(commands)
+    own = {"GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@b.c", "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@b.c"}
+    variables = environment | own
+    servers = {
+        "uv run jupyter lab": (["--no-browser", "--allow-root", "--port=18888", "--ServerApp.token="], 18888, "JupyterLab"),
+        "uv run mlflow ui --backend-store-uri sqlite:///mlflow.db": (["--port=15000", "--workers=1"], 15000, "MLflow"),
+    }
+    for command in [*commands, *(one for one in table if one not in commands)]:
+        if command == "uv run dvc push":
+            continue  # needs a remote of the user's
+        if command in servers:
+            more, port, title = servers[command]
+            with served(project, variables, *command.split(), *more):
+                assert title in answers(f"http://127.0.0.1:{port}/"), command
+            continue
+        words = ["git", "commit", "-m", "First results"] if command.startswith("git commit") else command.split()
+        done = subprocess.run(words, cwd=project, env=variables, capture_output=True, text=True, encoding="utf-8")
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    assert os.listdir(project / "reports")  # noqa: PTH208 - a plain look
+
+
+def test_commit_is_all_it_takes_to_be_clean(finished: Path) -> None:
+    assert git(finished, "status", "--short") == ""
+    tracked = set(git(finished, "ls-files", "reports", "models", "data").split())
+    kept = {"reports/metrics.json", "reports/validation.json", "reports/MODEL_CARD.md", "models/signature.json"}
+    assert tracked == kept | {"data/raw/wine.csv"}
