@@ -1,6 +1,6 @@
 """Answers to the prompts: refused in one sentence before anything is written, or kept letter by letter.
 
-A Jinja extension, so that a wrong answer is seen before cookiecutter makes a folder; a pre_gen hook would come after it.
+A Jinja extension, so that a wrong answer is seen before cookiecutter makes a folder; a pre_gen hook comes after it.
 """
 
 import json

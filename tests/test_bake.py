@@ -16,7 +16,8 @@ OPTIONS = list(product(["auto", "classification"], QUESTIONS["ci"], QUESTIONS["l
 CI_FILES = {"github": {".github/workflows/ci.yaml"}, "gitlab": {".gitlab-ci.yml"}, "none": set()}
 ALWAYS = set(
     """
-.dvc/.gitignore .dvc/config .gitattributes .gitignore LICENSE README.md data/raw/wine.csv dvc.yaml expectations/suite.json
+.dvc/.gitignore .dvc/config .gitattributes .gitignore LICENSE README.md data/raw/wine.csv dvc.yaml
+expectations/suite.json
 notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb notebooks/export.ipynb
 notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb params.yaml pyproject.toml
 tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py tests/test_science.py
@@ -70,9 +71,8 @@ def left_braces(project: Path) -> list[str]:
     """Files that still hold a sign of the template; CI's own braces and Python's doubled ones are meant."""
     meant = {"src", ".github"}
     paths = [project / name for name in files(project) if name.split("/")[0] not in meant]
-    paths = [path for path in paths if path.suffix != ".png"]
-    found = [path for path in paths if any(sign in path.read_text(encoding="utf-8") for sign in ("{{", "{%"))]
-    return [path.name for path in [*found, *(p for p in project.glob("src/**/*.py") if "cookiecutter" in p.read_text())]]
+    found = [path.name for path in paths if any(sign in path.read_text("utf-8") for sign in ("{{", "{%"))]
+    return found + [path.name for path in project.glob("src/**/*.py") if "cookiecutter" in path.read_text("utf-8")]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -153,7 +153,8 @@ def test_an_answer_that_is_code_is_not_run(tmp_path: Path) -> None:
     evil = '"); import os; os.mkdir("pwned"); ("'
     project = bake(tmp_path / "out", project_slug="wine", package_name="wine", author_name=evil)
     assert list(tmp_path.rglob("pwned")) == []
-    assert tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["authors"] == [{"name": evil}]
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
+    assert pyproject["project"]["authors"] == [{"name": evil}]
 
 
 def test_the_prompts_can_be_answered_by_hand(tmp_path: Path) -> None:

@@ -131,13 +131,13 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         True,
     ),
     "a module too many": (
-        replace("dvc.yaml", "      - ${ingest.source}\n", "      - ${ingest.source}\n      - src/wine_quality/plots.py\n"),
+        replace("dvc.yaml", "- ${ingest.source}\n", "- ${ingest.source}\n      - src/wine_quality/plots.py\n"),
         r"dvc\.yaml:\d+: stage 'ingest' depends on src/wine_quality/plots\.py, which its notebook does not use",
         True,
     ),
     "a misspelt dependency": (
         replace("dvc.yaml", "      - models/signature.json\n", "      - models/signatur.json\n"),
-        r"dvc\.yaml:\d+: stage 'describe' depends on models/signatur\.json, .* → did you mean 'models/signature\.json'\?",
+        r"dvc\.yaml:\d+: stage 'describe' depends on models/signatur\.json, .* mean 'models/signature\.json'\?",
         False,
     ),
     "params that are not listed": (

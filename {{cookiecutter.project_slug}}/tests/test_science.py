@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from onnx import load_from_string
 from sklearn.pipeline import Pipeline
 
 from {{cookiecutter.package_name}} import data, estimators, evaluation, export, features
@@ -84,6 +85,11 @@ def test_a_model_that_says_something_else_is_not_exported(model: Pipeline, table
     wrong = Prediction(labels=model.predict(X), probabilities=model.predict_proba(X)[:, ::-1])
     with pytest.raises(GateClosed, match=r"row \d+"):
         export.stop_if_different(export.compare(model, X, wrong), tolerance=1e-5)
+
+
+def test_the_order_of_operator_sets_does_not_depend_on_the_process(model: Pipeline, schema: Any) -> None:
+    domains = [one.domain for one in load_from_string(export.convert(model, schema)).opset_import]
+    assert domains == ["", "ai.onnx.ml"]
 
 
 def test_a_changed_model_file_is_not_loaded(model: Pipeline, table: pd.DataFrame, schema: Any, tmp_path: Path) -> None:

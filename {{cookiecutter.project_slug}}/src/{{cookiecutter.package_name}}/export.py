@@ -25,7 +25,11 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
         options={id(model): {"zipmap": False}},
         name=type(model.named_steps["estimator"]).__name__,
     )
-    return onnx.SerializeToString()
+    # skl2onnx takes the operator sets from a Python set, whose order changes from process to process.
+    operator_sets = sorted(onnx.opset_import, key=lambda one: one.domain)
+    del onnx.opset_import[:]
+    onnx.opset_import.extend(operator_sets)
+    return onnx.SerializeToString(deterministic=True)
 
 
 def signature(onnx: bytes, model: Pipeline, schema: Schema, example: pd.DataFrame) -> dict[str, Any]:
