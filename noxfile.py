@@ -17,6 +17,7 @@ or, in that folder, run
   uv run jupyter lab
   uv run mlflow ui --backend-store-uri sqlite:///mlflow.db
 """
+IDENTITY = ["-c", "user.name=Bakebook", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false"]
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["tests"]
@@ -31,6 +32,8 @@ def demo(session: nox.Session) -> None:
     with session.chdir(project):
         run_in_project(session, "uv", "sync")
         run_in_project(session, "uv", "run", "dvc", "repro")
+        run_in_project(session, "git", "add", ".")
+        run_in_project(session, "git", *IDENTITY, "commit", "--quiet", "--message", "First results")
     session.log(OPEN.format(project=project.relative_to(HERE).as_posix()))
 
 

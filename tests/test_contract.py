@@ -170,6 +170,16 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         r"notebooks/export\.ipynb: .* is no valid Python",
         False,
     ),
+    "a parameters cell that is no Python": (
+        replace("notebooks/export.ipynb", "tolerance: Positive = p", "tolerance: = p"),
+        r"notebooks/export\.ipynb: .* is no valid Python",
+        False,
+    ),
+    "a module that is no Python": (
+        replace("src/wine_quality/plots.py", "def save(", "def save save("),
+        r"src/wine_quality/plots\.py: 'def save save\(.* is no valid Python",
+        False,
+    ),
     "the wrong stage's parameters": (
         replace("notebooks/export.ipynb", 'stage(\\"export\\")', 'stage(\\"train\\")'),
         r"notebooks/export\.ipynb: its parameters cell takes stage 'train'",
@@ -199,11 +209,34 @@ def test_a_planted_fault_is_named_and_mended_where_it_can_be(
     plant(project)
     done = run(project, "nb", "check")
     found = [line for line in lines(done.stderr) if re.search(named, line)]
-    assert done.returncode == (2 if done.stderr.startswith("error:") else 1)
-    assert len(found) == 1, done.stderr
+    assert (done.returncode, len(found)) == (1, 1), done.stderr
     assert "Traceback" not in done.stderr
     run(project, "nb", "sync")
     assert (run(project, "nb", "check").returncode == 0) is mended
+
+
+@pytest.mark.parametrize("name", ["dvc.yaml", "params.yaml", "notebooks/prepare.ipynb"])
+def test_whatever_line_is_lost_a_sentence_says_so(project: Path, run: Run, name: str) -> None:
+    """Every line is left out in turn, and every line's second half; nothing but BadInput and faults may come."""
+    code = """
+import sys
+from pathlib import Path
+from wine_quality.errors import BadInput
+from wine_quality.pipeline import contract, project
+path = Path(sys.argv[1])
+lines = path.read_text("utf-8").splitlines(keepends=True)
+for number, line in enumerate(lines):
+    for instead in ("", line[: len(line) // 2] + "\\n", line.replace(":", "", 1), line.replace("- ", "", 1)):
+        path.write_text("".join([*lines[:number], instead, *lines[number + 1 :]]), "utf-8")
+        try:
+            contract.check(project.load(Path.cwd()))
+        except BadInput:
+            pass
+        except Exception as error:
+            sys.exit(f"{path.name}:{number + 1}: {instead!r} gives {type(error).__name__}: {error}")
+"""
+    done = run(project, "python", "-c", code, name)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("fault", ["an unknown name", "a wrong type", "a value out of range", "a key that is code"])

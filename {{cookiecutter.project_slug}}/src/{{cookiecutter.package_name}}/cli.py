@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .errors import BadInput
 from .paths import ROOT
 
 app = typer.Typer(help="Notebooks that are pipeline stages.", no_args_is_help=True, add_completion=False)
@@ -28,13 +29,15 @@ def check() -> None:
     from .pipeline.contract import check
     from .pipeline.project import load
 
-    with _said():
+    try:
         project = load(ROOT)
         faults = check(project)
-        if faults:
-            typer.echo("\n".join(faults), err=True)
-            raise typer.Exit(1)
-        typer.echo(f"{len(project.stages)} stages keep their contract")
+    except BadInput as error:
+        faults = [str(error)]
+    if faults:
+        typer.echo("\n".join(faults), err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{len(project.stages)} stages keep their contract")
 
 
 @app.command()

@@ -24,11 +24,15 @@ CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each 
 
 
 def check(project: Project, stages: list[str] | None = None) -> list[str]:
-    """One line per fault, `where: what → what to do`, of the named stages or of the whole project."""
-    if stages is None:
-        names = list(dict.fromkeys([*project.stages, *project.notebooks]))
-        return [*_sections(project), *(fault for name in names for fault in _check_stage(project, name))]
-    return [fault for name in stages for fault in _check_stage(project, name)]
+    """One line per fault, `where: what → what to do`, of the named stages or of the whole project.
+
+    Only the whole project's check minds outputs left in a notebook: they do not change what a stage does.
+    """
+    if stages is not None:
+        return [fault for name in stages for fault in _check_stage(project, name)]
+    names = list(dict.fromkeys([*project.stages, *project.notebooks]))
+    found = [fault for name in names for fault in _check_stage(project, name)]
+    return [*_sections(project), *found, *(fault for name in project.notebooks for fault in _form(project, name))]
 
 
 def _check_stage(project: Project, name: str) -> Faults:
@@ -47,13 +51,15 @@ def _check_stage(project: Project, name: str) -> Faults:
         return
     yield from _command(project, name)
     try:
-        statements = notebooks.syntax(project.notebooks[name])
+        needed = derived(project, name)
     except SyntaxError as error:
-        yield f"notebooks/{name}.ipynb: '{(error.text or '').strip()}' is no valid Python ({error.msg}) → mend the cell"
+        module = str(error.filename)
+        place = module if module.startswith("src/") else f"notebooks/{name}.ipynb"
+        yield f"{place}: '{(error.text or '').strip()}' is no valid Python ({error.msg}) → mend it"
         return
     yield from _parameters(project, name)
-    yield from _dependencies(project, name, statements)
-    yield from _form(project, name)
+    yield from _dependencies(project, name, needed)
+    yield from _listed(project, name)
 
 
 def _sections(project: Project) -> Faults:
@@ -140,11 +146,10 @@ def _value(stage: str, values: Any, parameter: notebooks.Parameter) -> Faults:
         yield f"params.yaml:{_line(values, key)}: {place} is {shown} but should be {what} → mend it ({written})"
 
 
-def _dependencies(project: Project, name: str, statements: list[ast.stmt]) -> Faults:
+def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
     stage, made = project.stages[name], _made(project)
     declared = project.files(name, "deps")
     where = f"dvc.yaml:{_line(stage, 'deps')}"
-    needed = derived(project, name, statements)
     for path in needed:
         if path not in declared:
             yield f"{where}: stage '{name}' does not depend on {path}, which its notebook uses → nb sync"
@@ -158,18 +163,21 @@ def _dependencies(project: Project, name: str, statements: list[ast.stmt]) -> Fa
             yield f"dvc.yaml:{line}: {what}{known or ' → mend the path'}"
 
 
-def derived(project: Project, name: str, statements: list[ast.stmt]) -> list[str]:
-    """The deps that follow from the notebook: itself, and the modules it imports."""
-    used = imports.modules(statements, project.package)
+def derived(project: Project, name: str) -> list[str]:
+    """The deps that follow from the notebook: itself, and the modules it imports. Raises SyntaxError."""
+    used = imports.modules(notebooks.syntax(project.notebooks[name]), project.package)
     return [f"notebooks/{name}.ipynb", *sorted(path.relative_to(project.root).as_posix() for path in used)]
 
 
-def _form(project: Project, name: str) -> Faults:
+def _listed(project: Project, name: str) -> Faults:
     stage = project.stages[name]
     if name in project.params and name not in (stage.get("params") or []):
         yield f"dvc.yaml:{_line(project.stages, name)}: stage '{name}' does not list its params '{name}' → nb sync"
     if executed(name) not in project.files(name, "outs"):
         yield f"dvc.yaml:{_line(project.stages, name)}: stage '{name}' does not list {executed(name)} in outs → nb sync"
+
+
+def _form(project: Project, name: str) -> Faults:
     path = project.root / "notebooks" / f"{name}.ipynb"
     if path.read_bytes() != notebooks.dumps(notebooks.canonical(project.notebooks[name])).encode():
         yield f"notebooks/{name}.ipynb: holds outputs or other traces of a run → nb sync"

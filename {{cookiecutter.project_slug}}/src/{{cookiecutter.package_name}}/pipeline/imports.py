@@ -30,7 +30,8 @@ def third_party(statements: list[ast.stmt]) -> set[str]:
 
 @cache
 def _imported_by(path: Path, package: Path) -> set[Path]:
-    return _imported(ast.parse(path.read_text(encoding="utf-8")), path.parent, package.parent, package.name)
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=f"src/{path.relative_to(package.parent).as_posix()}")
+    return _imported(tree, path.parent, package.parent, package.name)
 
 
 def _imported(tree: ast.Module, folder: Path, source: Path, package: str) -> set[Path]:

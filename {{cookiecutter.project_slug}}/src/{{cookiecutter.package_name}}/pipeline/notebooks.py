@@ -31,7 +31,8 @@ def read(path: Path) -> Notebook:
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         notebook = None
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list) or not all(map(_is_cell, cells)):
         raise BadInput(f"notebooks/{path.name} is no readable notebook → git checkout notebooks/{path.name}")
     return notebook
 
@@ -109,6 +110,13 @@ def heading(notebook: Notebook, index: int) -> str:
         if cell["cell_type"] == "markdown" and source(cell).startswith("#"):
             return source(cell).split("\n")[0].lstrip("# ")
     return ""
+
+
+def _is_cell(cell: Any) -> bool:
+    """The little of nbformat's schema that this package relies on."""
+    if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
+        return False
+    return isinstance(cell.get("cell_type"), str) and isinstance(cell.get("source"), str | list)
 
 
 def _key(value: ast.expr | None) -> str | None:

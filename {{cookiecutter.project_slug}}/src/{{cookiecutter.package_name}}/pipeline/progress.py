@@ -48,6 +48,7 @@ class ReportingEngine(NBClientEngine):
     def execute_managed_notebook(  # type: ignore[override]
         cls, nb_man: NotebookExecutionManager, kernel_name: str, *, progress: Progress, still_good: Any, **kwargs: Any
     ) -> Any:
+        still_good()
         start, complete = nb_man.cell_start, nb_man.cell_complete
 
         def cell_start(cell: Any, cell_index: int = 0, **more: Any) -> None:

@@ -15,6 +15,7 @@ from ..paths import PACKAGE
 from . import notebooks
 
 LARGEST = 64 * 1024
+LISTS = ("deps", "params", "outs", "metrics", "plots")
 REFERENCE = re.compile(r"\$\{([^}]+)\}")
 
 
@@ -74,12 +75,9 @@ class Project:
 def load(root: Path) -> Project:
     """Reads params.yaml, dvc.yaml and all notebooks. Raises BadInput on the first that cannot be read."""
     paths = sorted((root / "notebooks").glob("*.ipynb"))
-    return Project(
-        root,
-        params=_mapping(root / "params.yaml"),
-        pipeline=_mapping(root / "dvc.yaml"),
-        notebooks={path.stem: notebooks.read(path) for path in paths},
-    )
+    pipeline = _mapping(root / "dvc.yaml")
+    _check_shape(pipeline)
+    return Project(root, _mapping(root / "params.yaml"), pipeline, {path.stem: notebooks.read(path) for path in paths})
 
 
 def writer() -> YAML:
@@ -98,10 +96,7 @@ def _mapping(path: Path) -> Any:
         raise BadInput(f"{path.name} is larger than {LARGEST // 1024} kB → move data out of it")
     try:
         text = path.read_text(encoding="utf-8")
-        for event in YAML().parse(text):
-            if isinstance(event, AliasEvent):
-                line = event.start_mark.line + 1
-                raise BadInput(f"{path.name}:{line}: the alias *{event.anchor} is not allowed → write the value out")
+        _refuse_aliases(path, text)
         content = writer().load(text)
     except UnicodeDecodeError:
         raise BadInput(f"{path.name} is not UTF-8 → save it as UTF-8") from None
@@ -110,6 +105,28 @@ def _mapping(path: Path) -> Any:
     if not isinstance(content, dict):
         raise BadInput(f"{path.name} holds no sections → git checkout {path.name}")
     return content
+
+
+def _check_shape(pipeline: Any) -> None:
+    """The little of DVC's own schema that this package relies on."""
+    stages: Any = pipeline.get("stages") or {}
+    if not hasattr(stages, "items"):
+        raise BadInput("dvc.yaml: 'stages' holds no stages → git checkout dvc.yaml")
+    for name, stage in stages.items():
+        line = stages.lc.key(name)[0] + 1
+        if not isinstance(stage, dict):
+            raise BadInput(f"dvc.yaml:{line}: stage '{name}' is empty → give it a cmd, or remove it")
+        for kind in LISTS:
+            if stage.get(kind) is not None and not isinstance(stage[kind], list):
+                raise BadInput(f"dvc.yaml:{line}: '{kind}' of stage '{name}' is no list → write '- ' before each")
+
+
+def _refuse_aliases(path: Path, text: str) -> None:
+    """A few lines of aliases can hold gigabytes, and a value that stands elsewhere is not written once."""
+    for event in YAML().parse(text) if "*" in text else ():
+        if isinstance(event, AliasEvent):
+            line = event.start_mark.line + 1
+            raise BadInput(f"{path.name}:{line}: the alias *{event.anchor} is not allowed → write the value out")
 
 
 def _explain(path: Path, error: YAMLError) -> str:

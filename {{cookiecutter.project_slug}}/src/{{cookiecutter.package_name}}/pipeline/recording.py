@@ -31,30 +31,16 @@ def log_stage(client: Any, run_id: str, project: Project, stage: str, executed: 
 
 
 def inherit(client: Any, earlier: Any, run: Any) -> None:
-    """Copies what `run` lacks from an earlier run of the same model: metrics, datasets, tags and files."""
+    """Copies to `run` what an earlier run of the same model holds: metrics, datasets, tags that it lacks, files."""
     from mlflow.artifacts import download_artifacts
     from mlflow.entities import Metric, RunTag
 
-    own = client.get_run(run.info.run_id)
-    now = run.info.start_time
-    metrics = [Metric(name, value, now, 0) for name, value in earlier.data.metrics.items()]
-    tags = [RunTag(name, value) for name, value in earlier.data.tags.items() if name not in own.data.tags]
+    metrics = [Metric(name, value, run.info.start_time, 0) for name, value in earlier.data.metrics.items()]
+    tags = [RunTag(name, value) for name, value in earlier.data.tags.items() if name not in run.data.tags]
     client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
     client.log_inputs(run.info.run_id, earlier.inputs.dataset_inputs)
-    kept = set(_files(client, run.info.run_id))
     with tempfile.TemporaryDirectory() as folder:
-        for path in _files(client, earlier.info.run_id):
-            if path not in kept:
-                place = download_artifacts(f"{earlier.info.artifact_uri}/{path}", dst_path=folder)
-                client.log_artifact(run.info.run_id, place, str(PurePosixPath(path).parent))
-
-
-def _files(client: Any, run_id: str, folder: str | None = None) -> Iterator[str]:
-    for one in client.list_artifacts(run_id, folder):
-        if one.is_dir:
-            yield from _files(client, run_id, one.path)
-        else:
-            yield one.path
+        client.log_artifacts(run.info.run_id, download_artifacts(earlier.info.artifact_uri, dst_path=folder))
 
 
 def _log_values(client: Any, run_id: str, project: Project, stage: str, *, as_params: bool) -> None:

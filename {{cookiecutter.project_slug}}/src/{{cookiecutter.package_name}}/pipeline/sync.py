@@ -2,6 +2,7 @@
 
 import io
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ def _ours(path: Path) -> bool:
 def _sync_notebook(project: Project, path: Path) -> str | None:
     notebook = notebooks.canonical(notebooks.read(path))
     if path.parent == project.root / "notebooks":
-        _declare(project, path.stem, notebook)
+        with suppress(SyntaxError):  # `nb check` names it
+            _declare(project, path.stem, notebook)
     if notebooks.dumps(notebook).encode() == path.read_bytes():
         return None
     notebooks.write(notebook, path)
@@ -100,7 +102,7 @@ def _sync_pipeline(project: Project) -> str | None:
 def _sync_stage(project: Project, name: str) -> None:
     stage = project.stages[name]
     try:
-        needed = contract.derived(project, name, notebooks.syntax(project.notebooks[name]))
+        needed = contract.derived(project, name)
     except SyntaxError:
         return
     stage["cmd"] = f"nb run {name}"

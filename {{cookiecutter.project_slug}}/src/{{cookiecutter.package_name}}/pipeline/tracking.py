@@ -51,36 +51,38 @@ class Tracking:
     def __enter__(self) -> "Tracking":
         if self.active:
             _reach(self.uri)
-            # MLflow takes seconds to import: in the meantime the kernel starts and the notebook runs.
-            self._opening = ThreadPoolExecutor(1).submit(self._open)
         return self
 
     def still_good(self) -> None:
-        """Raises when MLflow could not open the run, so that no further cell is computed in vain."""
-        if self._opening and self._opening.done():
-            self._opening.result()
+        """Raises when MLflow could not open the run, so that no further cell is computed in vain.
+
+        The first call, when the kernel is about to start, opens the run in a thread: MLflow takes seconds to import,
+        and in the meantime the notebook runs.
+        """
+        if self.active and self._begun().done():
+            self._begun().result()
 
     def environment(self) -> dict[str, str]:
         """What a notebook that calls MLflow itself needs to log to this run."""
-        if not self._opening:
+        if not self.active:
             return {}
         names = {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_EXPERIMENT_NAME": self.experiment}
         if "mlflow" in imports.third_party(notebooks.syntax(self.project.notebooks[self.stage])):
-            names["MLFLOW_RUN_ID"] = self._opening.result().info.run_id
+            names["MLFLOW_RUN_ID"] = self._begun().result().info.run_id
         return names
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._opening:
+        if not self.active:
             return
-        run = self._opening.result()
+        run = self._begun().result()
         killed = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
         status = "FINISHED" if kind is None else "KILLED" if killed else "FAILED"
         try:
-            log_stage(self._client, run.info.run_id, self.project, self.stage, self.executed, finished=kind is None)
             if kind is None and self.makes_model:
                 self._name_model(run)
+            log_stage(self._client, run.info.run_id, self.project, self.stage, self.executed, finished=kind is None)
         except BaseException:
             status = "FAILED"
             raise
@@ -104,6 +106,11 @@ class Tracking:
         from mlflow import MlflowClient
 
         return MlflowClient(self.uri)
+
+    def _begun(self) -> Future[Any]:
+        if self._opening is None:
+            self._opening = ThreadPoolExecutor(1).submit(self._open)
+        return self._opening
 
     def _open(self) -> Any:
         experiment = self._client.get_experiment_by_name(self.experiment)

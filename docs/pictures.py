@@ -1,0 +1,88 @@
+"""The README's pictures, made from the demo: the pipeline, a figure of a notebook, the model card.
+
+Run `uv run nox -s demo` first, then `uv run nox -s pictures`. The card is drawn by Chromium.
+"""
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import markdown
+import matplotlib.pyplot as plt
+import yaml
+
+HERE = Path(__file__).resolve().parent
+DEMO = HERE.parent / "build" / "demo" / "wine-quality"
+PICTURES = HERE / "pictures"
+PLACES = {
+    "ingest": (0, 0), "validate": (1, 0), "prepare": (2, 0), "train": (3, 0),
+    "export": (4, 0.55), "evaluate": (4, -0.55), "describe": (5, 0),
+}  # fmt: skip
+STYLE = "body{font:16px system-ui,sans-serif;width:820px;margin:24px} img{width:390px} td,th{padding:2px 14px 2px 0}"
+STYLE += "table{border-collapse:collapse} tr{border-bottom:1px solid #ddd} th{text-align:left}"
+
+
+def main() -> None:
+    """Writes docs/pictures/*.png."""
+    if not (DEMO / "reports" / "MODEL_CARD.md").exists():
+        sys.exit("error: there is no demo → uv run nox -s demo")
+    PICTURES.mkdir(exist_ok=True)
+    pipeline()
+    notebook_figure("evaluate", "importance-plot")
+    card()
+
+
+def pipeline() -> None:
+    """The stages and what flows between them, as dvc.yaml says."""
+    stages = yaml.safe_load((DEMO / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    made = {path: name for name, stage in stages.items() for path in paths(stage, "outs", "metrics")}
+    figure, axes = plt.subplots(figsize=(11, 2.6), layout="constrained")
+    for name, stage in stages.items():
+        x, y = PLACES[name]
+        for before in {made[dep] for dep in paths(stage, "deps") if dep in made}:
+            bend = "arc3,rad=-0.35" if x - PLACES[before][0] > 1 else "arc3"
+            axes.annotate("", (x, y), PLACES[before], arrowprops={"arrowstyle": "->", "color": "#b9c3cc",
+                          "shrinkA": 38, "shrinkB": 38, "connectionstyle": bend})  # fmt: skip
+        left = [Path(path).name for path in paths(stage, "outs", "metrics") if "notebooks" not in path]
+        box = {"boxstyle": "round,pad=0.5", "facecolor": "#2f6f9f", "edgecolor": "none"}
+        axes.text(x, y, name, ha="center", va="center", color="white", fontsize=12, bbox=box)
+        axes.text(x, y - 0.24, "\n".join(left), ha="center", va="top", fontsize=7, color="#555555")
+    axes.set(xlim=(-0.5, 5.5), ylim=(-1.25, 0.9))
+    axes.axis("off")
+    figure.savefig(PICTURES / "pipeline.png", dpi=130, metadata={"Software": None})
+
+
+def notebook_figure(stage: str, cell: str) -> None:
+    """The picture that a cell of an executed notebook shows."""
+    notebook = json.loads((DEMO / "reports" / "notebooks" / f"{stage}.ipynb").read_text(encoding="utf-8"))
+    (outputs,) = [one["outputs"] for one in notebook["cells"] if one["id"] == cell]
+    (PICTURES / "importance.png").write_bytes(base64.b64decode(outputs[0]["data"]["image/png"]))
+
+
+def card() -> None:
+    """The head of the model card, as a browser shows it."""
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not chromium:
+        sys.exit("error: there is no Chromium to draw the card with → install it")
+    text = (DEMO / "reports" / "MODEL_CARD.md").read_text(encoding="utf-8").split("\n---\n", 1)[1]
+    html = f"<meta charset=utf-8><style>{STYLE}</style>" + markdown.markdown(text, extensions=["tables", "fenced_code"])
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "card.html"
+        page.write_text(html, encoding="utf-8")
+        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+        target = [f"--user-data-dir={folder}/profile", "--hide-scrollbars", "--window-size=870,900"]
+        shot = f"--screenshot={PICTURES / 'card.png'}"
+        subprocess.run([chromium, *quiet, *target, shot, page.as_uri()], check=True, capture_output=True)
+
+
+def paths(stage: dict[str, list[object]], *kinds: str) -> list[str]:
+    entries = [entry for kind in kinds for entry in stage.get(kind, [])]
+    return [next(iter(entry)) if isinstance(entry, dict) else str(entry) for entry in entries]
+
+
+if __name__ == "__main__":
+    main()
