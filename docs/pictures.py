@@ -37,21 +37,22 @@ def main() -> None:
 
 
 def pipeline() -> None:
-    """The stages and what flows between them, as dvc.yaml says."""
+    """The stages and what each leaves, as dvc.yaml says; an arrow that others imply is left out."""
     stages = yaml.safe_load((DEMO / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     made = {path: name for name, stage in stages.items() for path in paths(stage, "outs", "metrics")}
     figure, axes = plt.subplots(figsize=(11, 2.6), layout="constrained")
+    needs = {name: {made[dep] for dep in paths(stage, "deps") if dep in made} for name, stage in stages.items()}
     for name, stage in stages.items():
         x, y = PLACES[name]
-        for before in {made[dep] for dep in paths(stage, "deps") if dep in made}:
-            bend = "arc3,rad=-0.35" if x - PLACES[before][0] > 1 else "arc3"
-            axes.annotate("", (x, y), PLACES[before], arrowprops={"arrowstyle": "->", "color": "#b9c3cc",
-                          "shrinkA": 38, "shrinkB": 38, "connectionstyle": bend})  # fmt: skip
+        implied = {far for near in needs[name] for far in upstream(needs, near)}
+        for before in needs[name] - implied:
+            arrow = {"arrowstyle": "->", "color": "#8a97a3", "shrinkA": 34, "shrinkB": 34}
+            axes.annotate("", (x, y), PLACES[before], arrowprops=arrow)
         left = [Path(path).name for path in paths(stage, "outs", "metrics") if "notebooks" not in path]
         box = {"boxstyle": "round,pad=0.5", "facecolor": "#2f6f9f", "edgecolor": "none"}
         axes.text(x, y, name, ha="center", va="center", color="white", fontsize=12, bbox=box)
         axes.text(x, y - 0.24, "\n".join(left), ha="center", va="top", fontsize=7, color="#555555")
-    axes.set(xlim=(-0.5, 5.5), ylim=(-1.25, 0.9))
+    axes.set(xlim=(-0.5, 5.5), ylim=(-1.15, 0.8))
     axes.axis("off")
     figure.savefig(PICTURES / "pipeline.png", dpi=130, metadata={"Software": None})
 
@@ -77,6 +78,11 @@ def card() -> None:
         target = [f"--user-data-dir={folder}/profile", "--hide-scrollbars", "--window-size=870,900"]
         shot = f"--screenshot={PICTURES / 'card.png'}"
         subprocess.run([chromium, *quiet, *target, shot, page.as_uri()], check=True, capture_output=True)
+
+
+def upstream(needs: dict[str, set[str]], name: str) -> set[str]:
+    """All stages that come before one."""
+    return needs[name] | {far for near in needs[name] for far in upstream(needs, near)}
 
 
 def paths(stage: dict[str, list[object]], *kinds: str) -> list[str]:

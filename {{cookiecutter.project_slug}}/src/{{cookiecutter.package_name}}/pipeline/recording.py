@@ -49,9 +49,10 @@ def _log_values(client: Any, run_id: str, project: Project, stage: str, *, as_pa
 
     stages = [*project.upstream(stage), stage] if as_params else [stage]
     values = [pair for name in stages for pair in _flat(project.params.get(name) or {}, name)]
-    entity = Param if as_params else RunTag
-    entities = [entity(name, str(value)) for name, value in values]
-    client.log_batch(run_id, **{"params" if as_params else "tags": entities})
+    if as_params:
+        client.log_batch(run_id, params=[Param(name, str(value)) for name, value in values])
+    else:  # texts stand in the model card
+        client.log_batch(run_id, tags=[RunTag(n, str(v)) for n, v in values if isinstance(v, int | float)])
 
 
 def _log_metrics(client: Any, run_id: str, project: Project, stage: str) -> None:

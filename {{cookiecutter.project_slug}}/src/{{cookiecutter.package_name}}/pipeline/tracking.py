@@ -122,10 +122,9 @@ class Tracking:
         return run
 
     def _create_experiment(self) -> str:
-        local = self.uri.startswith("sqlite:")
-        return self._client.create_experiment(
-            self.experiment, (self.project.root / "mlartifacts").as_uri() if local else None
-        )
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # the page for training, not that for chats
+        place = (self.project.root / "mlartifacts").as_uri() if self.uri.startswith("sqlite:") else None
+        return self._client.create_experiment(self.experiment, place, kind)
 
     def _runs_of_model(self, experiment: str) -> Iterator[Any]:
         wanted = f"tags.{MODEL_TAG} = '{dvc_hash(self.project.root / MODEL_FILE)}'"
