@@ -202,9 +202,34 @@ def test_a_failing_notebook_says_where_and_its_run_failed(
 
 def test_a_server_that_is_down_is_said_before_any_work(worked: Path, run: Run) -> None:
     done = run(worked, "nb", "run", "train", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
-    assert done.returncode == 2
+    assert done.returncode == 4
     assert done.stderr.startswith("error: the MLflow server http://127.0.0.1:9 does not answer")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_store_that_is_broken_stops_the_stage_in_one_sentence(worked: Path, run: Run) -> None:
+    (worked / "mlflow.db").write_text("no database", "utf-8")
+    done = run(worked, "nb", "run", "train")
+    assert done.returncode == 4 and "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: train: MLflow at sqlite:///")
+
+
+def test_a_model_from_another_machine_gets_a_run_of_its_own(worked: Path, run: Run) -> None:
+    (worked / "mlflow.db").unlink()
+    assert run(worked, "nb", "run", "evaluate").returncode == 0
+    assert runs(worked) == [("evaluate", "FINISHED")]
+    assert ("100",) in rows(worked, "select value from params where key = 'train.hyperparameters.n_estimators'")
+    assert rows(worked, "select count(*) from latest_metrics") != [(0,)]
+
+
+def test_a_notebook_that_calls_mlflow_itself_logs_to_the_same_run(worked: Path, run: Run) -> None:
+    spoil(worked, "train", "import mlflow; mlflow.log_metric('mine', 7)")
+    run(worked, "nb", "sync")
+    done = run(worked, "nb", "run", "train")
+    assert done.returncode == 0, done.stderr
+    assert rows(worked, "select name, value from latest_metrics join runs using (run_uuid) where key = 'mine'") == [
+        ("train", 7.0)
+    ]
 
 
 def test_ci_is_quiet(worked: Path, run: Run) -> None:

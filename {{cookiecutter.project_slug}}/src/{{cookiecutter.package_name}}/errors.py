@@ -11,3 +11,9 @@ class GateClosed(Exception):
     """A check that was made to stop the pipeline has stopped it."""
 
     exit_code = 3
+
+
+class Unreachable(Exception):
+    """A server or store that is needed does not answer."""
+
+    exit_code = 4

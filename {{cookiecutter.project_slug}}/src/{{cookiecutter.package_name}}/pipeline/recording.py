@@ -2,32 +2,60 @@
 
 import json
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..paths import ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
+from ..paths import MODEL, ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
 from .project import Project
 
 LOGGED = ("models/", "reports/")
+MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
+ONNX_FILE = ONNX.relative_to(ROOT).as_posix()
 
 
-def log_stage(client: Any, run_id: str, project: Project, stage: str, executed: Path | None, *, finished: bool) -> None:
-    """Writes a stage's part of the run; of a failed stage only its parameters and its notebook."""
-    makes_model = not any(path.endswith(".joblib") for path in project.files(stage, "deps"))
-    _log_values(client, run_id, project, stage, as_params=makes_model)
+def makes_model(project: Project, stage: str) -> bool:
+    return MODEL_FILE in project.files(stage, "outs")
+
+
+def takes_model(project: Project, stage: str) -> bool:
+    return MODEL_FILE in project.files(stage, "deps")
+
+
+def log_start(client: Any, run_id: str, project: Project, stages: list[str]) -> None:
+    """The values with which stages run: what makes the model are parameters of the run.
+
+    What later stages do with it may change, and is a tag; their texts stand in the model card.
+    """
+    from mlflow.entities import Param, RunTag
+
+    params, tags = [], []
+    for stage in stages:
+        values = list(_flat(project.params.get(stage) or {}, stage))
+        if takes_model(project, stage):
+            tags += [RunTag(name, str(value)) for name, value in values if isinstance(value, int | float)]
+        else:
+            params += [Param(name, str(value)) for name, value in values]
+    client.log_batch(run_id, params=params, tags=tags)
+
+
+def log_results(client: Any, run_id: str, project: Project, stages: list[str]) -> None:
+    """What finished stages left: metrics, datasets, files, and the model in the form that MLflow loads."""
+    for stage in stages:
+        _log_metrics(client, run_id, project, stage)
+        _log_files(client, run_id, project, stage)
+        if ONNX_FILE in project.files(stage, "outs"):
+            _log_model(client, run_id)
+    _log_datasets(client, run_id, project, stages[-1])
+
+
+def log_notebook(client: Any, run_id: str, executed: Path | None) -> None:
+    """The executed notebook, also of a stage that failed."""
     if executed and executed.exists():
         client.log_artifact(run_id, str(executed), "reports/notebooks")
-    if not finished:
-        return
-    _log_metrics(client, run_id, project, stage)
-    _log_datasets(client, run_id, project, stage)
-    for name in [*(project.upstream(stage) if makes_model else []), stage]:
-        _log_files(client, run_id, project, name)
-    if ONNX.relative_to(ROOT).as_posix() in project.files(stage, "outs"):
-        _log_model(client, run_id)
 
 
 def inherit(client: Any, earlier: Any, run: Any) -> None:
@@ -43,24 +71,14 @@ def inherit(client: Any, earlier: Any, run: Any) -> None:
         client.log_artifacts(run.info.run_id, download_artifacts(earlier.info.artifact_uri, dst_path=folder))
 
 
-def _log_values(client: Any, run_id: str, project: Project, stage: str, *, as_params: bool) -> None:
-    """What made the model is a parameter of the run; what later stages do with it may change, and is a tag."""
-    from mlflow.entities import Param, RunTag
-
-    stages = [*project.upstream(stage), stage] if as_params else [stage]
-    values = [pair for name in stages for pair in _flat(project.params.get(name) or {}, name)]
-    if as_params:
-        client.log_batch(run_id, params=[Param(name, str(value)) for name, value in values])
-    else:  # texts stand in the model card
-        client.log_batch(run_id, tags=[RunTag(n, str(v)) for n, v in values if isinstance(v, int | float)])
-
-
 def _log_metrics(client: Any, run_id: str, project: Project, stage: str) -> None:
+    from mlflow.entities import Metric
+
     for path in project.files(stage, "metrics"):
-        content = json.loads((project.root / path).read_text(encoding="utf-8"))
-        for name, value in _flat(content):
-            if isinstance(value, int | float):
-                client.log_metric(run_id, _allowed(name), float(value))
+        values = _flat(json.loads((project.root / path).read_text(encoding="utf-8")))
+        numbers = [(_allowed(name), float(value)) for name, value in values if isinstance(value, int | float)]
+        now = time.time_ns() // 1_000_000
+        client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in numbers])
 
 
 def _log_datasets(client: Any, run_id: str, project: Project, stage: str) -> None:

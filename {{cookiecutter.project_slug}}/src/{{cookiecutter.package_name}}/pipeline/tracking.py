@@ -7,18 +7,18 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..errors import BadInput
-from ..paths import MODEL, ROOT, dvc_hash
-from . import imports, notebooks
+from ..errors import Unreachable
+from ..paths import dvc_hash
+from . import imports, notebooks, recording
 from .project import Project
-from .recording import inherit, log_stage
+from .recording import MODEL_FILE
 
-MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 MODEL_TAG = "model_md5"
 
 
@@ -31,8 +31,9 @@ class Tracking:
     def __init__(self, project: Project, stage: str) -> None:
         self.project, self.stage = project, stage
         self.executed: Path | None = None
-        self.makes_model = MODEL_FILE in project.files(stage, "outs")
-        self.takes_model = MODEL_FILE in project.files(stage, "deps")
+        self.makes_model = recording.makes_model(project, stage)
+        self.takes_model = recording.takes_model(project, stage)
+        self.stages = [stage]
         self._opening: Future[Any] | None = None
 
     @property
@@ -79,15 +80,21 @@ class Tracking:
         run = self._begun().result()
         killed = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
         status = "FINISHED" if kind is None else "KILLED" if killed else "FAILED"
-        try:
-            if kind is None and self.makes_model:
-                self._name_model(run)
-            log_stage(self._client, run.info.run_id, self.project, self.stage, self.executed, finished=kind is None)
-        except BaseException:
-            status = "FAILED"
-            raise
-        finally:
-            self._client.set_terminated(run.info.run_id, status)
+        with self._answering():
+            try:
+                recording.log_notebook(self._client, run.info.run_id, self.executed)
+                if kind is None:
+                    self._record(run)
+            except BaseException:
+                status = "FAILED"
+                raise
+            finally:
+                self._client.set_terminated(run.info.run_id, status)
+
+    def _record(self, run: Any) -> None:
+        if self.makes_model:
+            self._name_model(run)
+        recording.log_results(self._client, run.info.run_id, self.project, self.stages)
 
     def _name_model(self, run: Any) -> None:
         """Tags the run with its model's hash, and takes over what later stages already said of the same model.
@@ -97,7 +104,7 @@ class Tracking:
         earlier = next(self._runs_of_model(run.info.experiment_id), None)
         self._client.set_tag(run.info.run_id, MODEL_TAG, dvc_hash(self.project.root / MODEL_FILE))
         if earlier:
-            inherit(self._client, earlier, run)
+            recording.inherit(self._client, earlier, run)
 
     @cached_property
     def _client(self) -> Any:
@@ -113,13 +120,29 @@ class Tracking:
         return self._opening
 
     def _open(self) -> Any:
-        experiment = self._client.get_experiment_by_name(self.experiment)
-        identity = experiment.experiment_id if experiment else self._create_experiment()
-        run = next(self._runs_of_model(identity), None) if self.takes_model else None
-        if run is None:
-            return self._client.create_run(identity, run_name=self.stage, tags=self._tags())
-        self._client.update_run(run.info.run_id, status="RUNNING")
-        return run
+        with self._answering():
+            experiment = self._client.get_experiment_by_name(self.experiment)
+            identity = experiment.experiment_id if experiment else self._create_experiment()
+            run = next(self._runs_of_model(identity), None) if self.takes_model else None
+            if run:
+                self._client.update_run(run.info.run_id, status="RUNNING")
+            else:  # a new model, or one that came from another machine: what led to it belongs to the run
+                run = self._client.create_run(identity, run_name=self.stage, tags=self._tags())
+                self.stages = [*self.project.upstream(self.stage), self.stage]
+            recording.log_start(self._client, run.info.run_id, self.project, self.stages)
+            return run
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turns a store's own errors into one sentence; what the stage computed is there already."""
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            what = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise Unreachable(f"{self.stage}: MLflow at {self.uri} does not record ({what}) → see to it") from error
 
     def _create_experiment(self) -> str:
         kind = {"mlflow.experimentKind": "custom_model_development"}  # the page for training, not that for chats
@@ -144,7 +167,7 @@ class Tracking:
 
 
 def _reach(uri: str) -> None:
-    """Raises BadInput within seconds when an MLflow server does not answer."""
+    """Raises Unreachable within seconds when an MLflow server does not answer."""
     if not uri.startswith(("http://", "https://")):
         return
     try:
@@ -154,7 +177,7 @@ def _reach(uri: str) -> None:
     except OSError as error:
         reason = getattr(error, "reason", error)
         what = f"the MLflow server {uri} does not answer ({reason})"
-        raise BadInput(f"{what} → start it, or unset MLFLOW_TRACKING_URI") from None
+        raise Unreachable(f"{what} → start it, or unset MLFLOW_TRACKING_URI") from None
 
 
 def _git(root: Path, *arguments: str) -> str | None:
