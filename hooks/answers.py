@@ -42,9 +42,10 @@ def markdown(text: str) -> str:
 def accepted(answers: Mapping[str, str]) -> str:
     """Ends the program with one sentence when an answer cannot be used; "yes" otherwise."""
     for name, refuse in CHECKS.items():
-        reason = refuse(answers[name])
+        answer = str(answers[name] or "")
+        reason = refuse(answer)
         if reason:
-            _stop(f"{name} {_shown(answers[name])} {reason}")
+            _stop(f"{name} {_shown(answer)} {reason}")
     return "yes"
 
 
@@ -63,12 +64,14 @@ def _text(name: str) -> Callable[[str], str | None]:
 
 def _unprintable(letter: str) -> bool:
     direction = unicodedata.bidirectional(letter) in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-    return direction or unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"}
+    return direction or unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} or letter in "\ufffe\uffff"
 
 
 def _slug(slug: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug) or len(slug) > 60:
         return "is no folder name → use small letters, digits and single hyphens, first a letter, at most 60"
+    if slug.replace("-", "_") in RESERVED:
+        return "is the name of a library that the project uses → choose another"
     return "is a device's name on Windows → choose another" if slug in DEVICES else None
 
 

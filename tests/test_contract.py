@@ -45,7 +45,12 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a missing name": (
         replace("params.yaml", "  repeats: 10  # shuffles of each input for its importance\n", ""),
-        r"params\.yaml: section 'evaluate' misses 'repeats'",
+        r"params\.yaml:\d+: section 'evaluate' misses 'repeats'",
+        False,
+    ),
+    "a name that is Python's own": (
+        replace("params.yaml", "  repeats: 10", "  lambda: 0.1\n  repeats: 10"),
+        r"params\.yaml:\d+: 'lambda' in section 'evaluate' is no name that Python can use",
         False,
     ),
     "a new name": (
@@ -121,8 +126,8 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a misspelt command": (
-        replace("dvc.yaml", "cmd: nb run train", "cmd: nb run tarin"),
-        r"dvc\.yaml:\d+: stage 'train' runs 'nb run tarin' instead of 'nb run train' → nb sync",
+        replace("dvc.yaml", "cmd: nb run train", "cmd: nb rnu train"),
+        r"dvc\.yaml:\d+: stage 'train' runs 'nb rnu train' instead of 'nb run train' → nb sync",
         True,
     ),
     "a missing module": (
@@ -144,6 +149,11 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         replace("dvc.yaml", "    params:\n      - export\n", ""),
         r"dvc\.yaml:\d+: stage 'export' does not list its params 'export' → nb sync",
         True,
+    ),
+    "params that are not there": (
+        replace("dvc.yaml", "    params:\n      - export\n", "    params:\n      - export\n      - exprot.more\n"),
+        r"dvc\.yaml:\d+: stage 'export' lists params 'exprot\.more', .* → did you mean 'export'\?",
+        False,
     ),
     "an executed notebook that is not listed": (
         replace("dvc.yaml", "      - reports/notebooks/train.ipynb\n", ""),
@@ -266,6 +276,33 @@ def test_sync_declares_a_new_parameter_with_its_comment(project: Path, run: Run)
     FAULTS["a new name"][0](project)
     run(project, "nb", "sync")
     assert 'extra: int = p[\\"extra\\"]  # how many more' in (project / "notebooks/evaluate.ipynb").read_text("utf-8")
+
+
+def test_sync_keeps_magics_and_other_languages(project: Path, run: Run) -> None:
+    path = project / "notebooks" / "export.ipynb"
+    notebook = json.loads(path.read_text("utf-8"))
+    notebook["cells"][1]["source"].insert(0, "%load_ext autoreload\n")
+    notebook["cells"][2]["source"] = ["%%bash\n", "ls -la | head\n"]
+    path.write_text(json.dumps(notebook), "utf-8")
+    assert run(project, "nb", "sync").returncode == 0
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    assert [cells[1]["source"][0], cells[2]["source"][0]] == ["%load_ext autoreload\n", "%%bash\n"]
+
+
+def test_a_notebook_without_parameters_becomes_a_stage(project: Path, run: Run) -> None:
+    FAULTS["a notebook without a stage"][0](project)
+    path = project / "notebooks" / "loose.ipynb"
+    path.write_text(path.read_text("utf-8").replace('stage(\\"prepare\\")[\\"target\\"]', '\\"cultivar\\"'), "utf-8")
+    assert run(project, "nb", "new", "loose").returncode == 0
+    assert run(project, "nb", "check").returncode == 0
+    assert run(project, "dvc", "status", "loose").returncode == 0
+
+
+def test_a_stage_of_the_users_own_is_left_alone(project: Path, run: Run) -> None:
+    replace("dvc.yaml", "stages:\n", "stages:\n  own:\n    cmd: python -c pass\n")(project)
+    assert run(project, "nb", "check").returncode == 0
+    done = run(project, "nb", "run", "own")
+    assert (done.returncode, len(lines(done.stderr))) == (2, 1)
 
 
 def test_sync_keeps_the_comments_and_the_order_of_dvc_yaml(project: Path, run: Run) -> None:

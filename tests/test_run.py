@@ -1,6 +1,7 @@
 """A baked project, run for real: what reruns, what is recorded, and what is said when something fails."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -232,19 +233,40 @@ def test_a_notebook_that_calls_mlflow_itself_logs_to_the_same_run(worked: Path, 
     ]
 
 
-def test_ci_is_quiet(worked: Path, run: Run) -> None:
-    done = run(worked, "nb", "run", "ingest", CI="true")
-    assert re.fullmatch(r"ingest +6 cells in \d+\.\d s\n", done.stderr)
+def test_a_stage_says_its_cells_and_their_times_but_in_ci_one_line(worked: Path, run: Run) -> None:
+    told = run(worked, "nb", "run", "ingest", CI="").stderr.splitlines()
+    assert len(told) == 7
+    assert re.fullmatch(r"ingest +4/6  The source is read as it is +\d+\.\d s", told[3])
+    assert re.fullmatch(r"ingest +6 cells in \d+\.\d s\n", run(worked, "nb", "run", "ingest", CI="true").stderr)
+
+
+def test_a_stage_without_its_input_says_so_before_a_kernel_starts(project: Path, run: Run) -> None:
+    done = run(project, "nb", "run", "evaluate")
+    assert (
+        done.stderr
+        == "error: there is no models/model.joblib yet, which the stage needs → dvc repro (and 3 more: nb check)\n"
+    )
+    assert not (project / "mlflow.db").exists()
+
+
+def test_a_notebook_that_leaves_nothing_is_told_and_its_run_failed(worked: Path, run: Run) -> None:
+    replace("notebooks/train.ipynb", "data.write_model(model, paths.MODEL).classes_", "model.classes_")(worked)
+    (worked / "models/model.joblib").unlink()
+    done = run(worked, "nb", "run", "train")
+    assert (done.returncode, runs(worked)[-1]) == (2, ("train", "FAILED"))
+    assert done.stderr.splitlines()[-1].startswith("error: train left no models/model.joblib → ")
 
 
 # By hand, and by the words of the README
 
 
-@pytest.mark.parametrize("folder", ["notebooks", "/"])
-def test_a_notebook_run_by_hand_gives_what_the_pipeline_gives(worked: Path, run: Run, folder: str) -> None:
+@pytest.mark.parametrize("folder", ["notebooks", "src/wine_quality", "/"])
+def test_a_notebook_run_by_hand_from_any_folder_gives_what_the_pipeline_gives(
+    worked: Path, run: Run, folder: str
+) -> None:
     for stage in STAGES:
-        command = ["jupyter", "execute", str(worked / "notebooks" / f"{stage}.ipynb")]
-        done = run(worked, *command, cwd=worked / folder)
+        command = ["papermill", f"notebooks/{stage}.ipynb", os.devnull, "--cwd", folder, "-k", "python3"]
+        done = run(worked, *command)
         assert done.returncode == 0, done.stderr
     assert git(worked, "status", "--short") == ""
     assert "up to date" in run(worked, "dvc", "status").stdout

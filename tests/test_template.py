@@ -95,7 +95,11 @@ def test_actions_are_pinned_by_hash(path: Path) -> None:
 def test_the_project_lists_what_it_imports(baked: Path) -> None:
     listed = tomllib.loads((baked / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     brought = {"sklearn": "scikit-learn", "ruamel": "ruamel.yaml", "nbclient": "papermill", "zmq": "ipykernel"}
-    brought |= {"traitlets": "ipykernel", "inference": "numpy"}  # inference.py is copied beside MLflow's model
+    brought |= {
+        "traitlets": "ipykernel",
+        "sqlalchemy": "mlflow",
+        "inference": "numpy",
+    }  # inference.py is copied beside MLflow's model
     imported = {name for path in MODULES for name in third_party(path)}
     named = {re.split(r"[<>=]", one)[0] for one in listed}
     assert {brought.get(name, name.replace("_", "-")) for name in imported} - named == set()
@@ -110,8 +114,9 @@ def third_party(path: Path) -> set[str]:
 
 @pytest.mark.slow
 def test_every_module_of_the_environment_is_a_reserved_name(baked: Path, run: Run) -> None:
-    code = "from importlib.metadata import packages_distributions as p; print(*p())"
-    names = {name.lower() for name in run(baked, "python", "-c", code).stdout.split()}
+    code = "from importlib.metadata import packages_distributions as p; print(*p(), *sum(p().values(), []))"
+    found = run(baked, "python", "-c", code).stdout.lower().replace("-", "_").replace(".", "_")
+    names = set(found.split())
     modules = {name for name in names if re.fullmatch(r"[a-z][a-z0-9_]*", name)} - {"wine_quality"}
     reserved = set((TEMPLATE / "hooks/reserved_names.txt").read_text(encoding="utf-8").split())
     assert modules - reserved == set()

@@ -1,14 +1,17 @@
-"""Tables and small results, read and written: the only module of the science that touches files."""
+"""Tables, models, figures and small results: how the notebooks read and write files."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import pandas as pd
 
-from .errors import BadInput
+from .errors import BadInput, first_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def read_source(path: Path) -> pd.DataFrame:
@@ -21,7 +24,7 @@ def read_source(path: Path) -> pd.DataFrame:
     try:
         table = readers[path.suffix.lower()](path)
     except (ValueError, OSError) as error:
-        raise BadInput(f"{path.name} is no readable table ({_first_line(error)}) → open and mend it") from None
+        raise BadInput(f"{path.name} is no readable table ({first_line(error)}) → open and mend it") from None
     if table.empty:
         raise BadInput(f"{path.name} has no rows → set ingest.source in params.yaml")
     return table
@@ -64,7 +67,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(_made(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BadInput(f"{path.name} is no valid JSON ({_first_line(error)}) → mend it") from None
+        raise BadInput(f"{path.name} is no valid JSON ({first_line(error)}) → mend it") from None
 
 
 def write_json(content: Any, path: Path) -> Any:
@@ -104,11 +107,14 @@ def write_model(model: Any, path: Path) -> Any:
     return model
 
 
+def write_figure(figure: "Figure", path: Path) -> "Figure":
+    """Writes a PNG without date or version (the same figure gives the same bytes) and returns the figure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    return figure
+
+
 def _made(path: Path) -> Path:
     if not path.is_file():
-        raise BadInput(f"there is no file {path} yet → dvc repro")
+        raise BadInput(f"there is no file {path} → dvc repro makes what a stage leaves, git restores what people wrote")
     return path
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -1,5 +1,8 @@
 """What can go wrong through no fault of the code: said in one sentence, with what to do next."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class BadInput(Exception):
     """A value, file or name that a person can mend; the message says what, where and what to run."""
@@ -17,3 +20,14 @@ class Unreachable(Exception):
     """A server or store that is needed does not answer."""
 
     exit_code = 4
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def did_you_mean(name: str, known: Iterable[object]) -> str:
+    """ " → did you mean 'x'?" when one of the known names is close, else nothing."""
+    close = get_close_matches(name, [str(one) for one in known], n=1)
+    return f" → did you mean '{close[0]}'?" if close else ""

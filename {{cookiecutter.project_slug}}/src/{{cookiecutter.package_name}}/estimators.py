@@ -1,7 +1,7 @@
 """Estimators by name: any scikit-learn classifier, its hyperparameters, and a search over them."""
 
 import inspect
-from difflib import get_close_matches
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
-from .errors import BadInput
+from .errors import BadInput, did_you_mean
 
 
 def build(estimator: str, hyperparameters: dict[str, Any], random_state: int) -> BaseEstimator:
@@ -107,9 +107,8 @@ def _bounded(trials: int, space: dict[str, list[Any]]) -> int:
     return min(trials, combinations)
 
 
-def _suggest(name: str, known: Any) -> str:
-    close = get_close_matches(name, list(known), n=1)
-    return f" → did you mean '{close[0]}'?" if close else f" → choose from {', '.join(sorted(known))}"
+def _suggest(name: str, known: Iterable[str]) -> str:
+    return did_you_mean(name, known) or f" → choose from {', '.join(sorted(known))}"
 
 
 def _trials(results: dict[str, Any]) -> pd.DataFrame:

@@ -2,15 +2,16 @@
 
 import logging
 from copy import deepcopy
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 
-from .errors import BadInput, GateClosed
+from .errors import BadInput, GateClosed, first_line
+from .parameters import Severity
 
 Suite = dict[str, Any]
 Validation = dict[str, Any]
-SEVERITIES = ("critical", "warning", "info")
+SEVERITIES: tuple[str, ...] = get_args(Severity)  # the gravest first
 
 
 def draft(table: pd.DataFrame, target: str, margin: float = 0.1) -> Suite:
@@ -36,7 +37,7 @@ def check(table: pd.DataFrame, suite: Suite) -> Validation:
     results = [
         _built_in("the table has rows", len(table) > 0),
         _built_in("the suite has expectations", len(expected) > 0),
-        *(_result(one, outcomes.get(number)) for number, one in enumerate(expected)),
+        *(_result(one, outcomes.get(number), is_empty=table.empty) for number, one in enumerate(expected)),
     ]
     failed = {s: sum(not r["success"] and r["severity"] == s for r in results) for s in SEVERITIES}
     return {
@@ -157,12 +158,12 @@ def _built_in(name: str, success: bool) -> dict[str, Any]:
     return _row(name, "critical", success, None, None, None if success else "it has none")
 
 
-def _result(expectation: dict[str, Any], outcome: dict[str, Any] | None) -> dict[str, Any]:
+def _result(expectation: dict[str, Any], outcome: dict[str, Any] | None, *, is_empty: bool) -> dict[str, Any]:
     name = expectation["type"].removeprefix("expect_").replace("_", " ")
     kwargs = dict(expectation.get("kwargs", {}))
     column = kwargs.pop("column", None)
     if outcome is None:
-        problem = "not evaluated: Great Expectations does not know it"
+        problem = f"not evaluated: {'the table is empty' if is_empty else 'Great Expectations does not know it'}"
         return _row(name, expectation["severity"], False, column, kwargs, problem)
     found = outcome["result"]
     row = _row(name, expectation["severity"], outcome["success"], column, kwargs, _problem(outcome))
@@ -183,5 +184,5 @@ def _problem(outcome: dict[str, Any]) -> str | None:
     raised = outcome["exception_info"]
     for one in (raised, *(value for value in raised.values() if isinstance(value, dict))):
         if one.get("raised_exception"):
-            return str(one["exception_message"]).strip().split("\n")[0]
+            return first_line(Exception(one["exception_message"]))
     return None

@@ -22,12 +22,16 @@ class Prediction:
 class Model:
     """An ONNX classifier and the signature it was exported with."""
 
-    def __init__(self, onnx: Path, signature: Path) -> None:
-        self.signature = json.loads(signature.read_text(encoding="utf-8"))
-        content = onnx.read_bytes()
-        if hashlib.sha256(content).hexdigest() != self.signature["model"]["sha256"]:
-            raise ValueError(f"{onnx.name} is not the model that {signature.name} describes → dvc repro export")
-        self._session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    def __init__(self, onnx: bytes, signature: dict[str, Any]) -> None:
+        if hashlib.sha256(onnx).hexdigest() != signature["model"]["sha256"]:
+            raise ValueError("the ONNX file is not the model that its signature describes → dvc repro export")
+        self.signature = signature
+        self._session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+
+    @classmethod
+    def load(cls, onnx: Path, signature: Path) -> "Model":
+        """The model in a file, held against the hash in its signature."""
+        return cls(onnx.read_bytes(), json.loads(signature.read_text(encoding="utf-8")))
 
     @property
     def classes(self) -> list[str]:
@@ -44,8 +48,11 @@ class Model:
 def _tensor(column: dict[str, Any], columns: Mapping[str, Any]) -> np.ndarray:
     if column["name"] not in columns:
         raise ValueError(f"the rows have no column '{column['name']}' → see models/signature.json")
-    type_ = np.float32 if column["type"] == "number" else np.str_
+    values = columns[column["name"]]
     try:
-        return np.asarray(columns[column["name"]], dtype=type_).reshape(-1, 1)
-    except ValueError:
+        if column["type"] == "number":
+            return np.asarray(values, dtype=np.float32).reshape(-1, 1)
+        known = ["" if value is None or value != value else str(value) for value in values]  # as in training
+        return np.asarray(known, dtype=np.str_).reshape(-1, 1)
+    except (TypeError, ValueError):
         raise ValueError(f"column '{column['name']}' is not all {column['type']} → see models/signature.json") from None

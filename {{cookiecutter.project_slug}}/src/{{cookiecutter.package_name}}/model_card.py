@@ -31,7 +31,7 @@ def card(
 ) -> str:
     """The card as Markdown with Hugging Face's front matter (`model-index` included).
 
-    `about` is the `describe` section of params.yaml; `data` holds name, md5, rows and source; the rest is what the
+    `about` is the `describe` section of params.yaml; `data` holds name, md5 and source; the rest is what the
     stages left.
     """
     sections = [
@@ -82,6 +82,7 @@ def _metadata(about: Mapping[str, Any], data: Mapping[str, Any], metrics: Mappin
 def _results(metrics: Mapping[str, Any]) -> str:
     success = metrics["success"]
     verdict = "**All success criteria are met.**" if success["passed"] else "**Not all success criteria are met.**"
+    verdict = verdict if success["criteria"] else "**No success criteria are set.**"
     rows = []
     for name, value in metrics["model"].items():
         one = success["criteria"].get(name)
@@ -141,5 +142,5 @@ def _table(header: Mapping[str, str], rows: Mapping[str, Any]) -> str:
 
 
 def _rows(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+    lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,7 +1,6 @@
 """The figures: each takes a small table, states its finding in the title, and is drawn without global state."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,13 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREY = "#2f6f9f", "#d9822b", "#8a8f98"
-
-
-def save(figure: Figure, path: Path) -> Figure:
-    """Writes a PNG without date or version (the same figure gives the same bytes) and returns the figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    return figure
 
 
 def target(column: pd.Series) -> Figure:

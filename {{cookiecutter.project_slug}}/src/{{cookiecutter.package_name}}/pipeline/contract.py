@@ -3,7 +3,6 @@
 import ast
 import typing
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from .. import parameters as vocabulary
-from ..errors import BadInput
+from ..errors import BadInput, did_you_mean
 from . import imports, notebooks
 from .project import Project
 
@@ -37,7 +36,7 @@ def check(project: Project, stages: list[str] | None = None) -> list[str]:
 
 def _check_stage(project: Project, name: str) -> Faults:
     if name not in project.stages:
-        known = _suggest(name, project.stages)
+        known = did_you_mean(name, project.stages)
         if name in project.notebooks:
             yield f"notebooks/{name}.ipynb: has no stage in dvc.yaml → nb new {name}, or move it to exploratory/"
         else:
@@ -45,7 +44,7 @@ def _check_stage(project: Project, name: str) -> Faults:
         return
     if name not in project.notebooks:
         if name in project.notebook_stages():
-            known = _suggest(name, set(project.notebooks) - set(project.stages))
+            known = did_you_mean(name, set(project.notebooks) - set(project.stages))
             where = f"dvc.yaml:{_line(project.stages, name)}"
             yield f"{where}: stage '{name}' has no notebook notebooks/{name}.ipynb{known or f' → nb new {name}'}"
         return
@@ -65,7 +64,7 @@ def _check_stage(project: Project, name: str) -> Faults:
 def _sections(project: Project) -> Faults:
     for name in project.params:
         if name not in project.stages:
-            known = _suggest(str(name), project.stages)
+            known = did_you_mean(str(name), project.stages)
             where = f"params.yaml:{_line(project.params, name)}"
             yield f"{where}: section '{name}' belongs to no stage{known or ' → remove it'}"
 
@@ -84,7 +83,7 @@ def _parameters(project: Project, name: str) -> Faults:
     if values is None and (name in project.params or cell is None):
         values = {}
     if values is None:
-        known = _suggest(name, set(project.params) - set(project.stages))
+        known = did_you_mean(name, set(project.params) - set(project.stages))
         yield f"params.yaml: has no section '{name}'{known or ' → add it with the values of the parameters cell'}"
         return
     if not isinstance(values, dict):
@@ -98,25 +97,26 @@ def _parameters(project: Project, name: str) -> Faults:
     if notebooks.section(cell) != name:
         yield f"{where}: its parameters cell takes stage '{notebooks.section(cell)}' → write p = stage(\"{name}\")"
     declared = {parameter.name: parameter for parameter in notebooks.parameters(cell)}
-    yield from _names(name, values, declared)
+    yield from _names(project, name, values, declared)
     for key in values:
         if key in declared:
             yield from _value(name, values, declared[key])
 
 
-def _names(stage: str, values: Any, declared: dict[str, notebooks.Parameter]) -> Faults:
+def _names(project: Project, stage: str, values: Any, declared: dict[str, notebooks.Parameter]) -> Faults:
     for key in values:
         where = f"params.yaml:{_line(values, key)}"
-        if not (isinstance(key, str) and key.isidentifier()):
+        if not notebooks.is_name(key):
             yield f"{where}: {_plain(key)!r} in section '{stage}' is no name that Python can use → rename it"
         elif key not in declared:
-            known = _suggest(key, set(declared) - set(values))
+            known = did_you_mean(key, set(declared) - set(values))
             known = known or " → remove it, or nb sync to declare it"
             yield f"{where}: unknown parameter '{key}' in section '{stage}'{known}"
     for key, parameter in declared.items():
         if key not in values:
-            known = _suggest(key, set(map(str, values)) - set(declared))
-            yield f"params.yaml: section '{stage}' misses '{key}'{known or ', which the notebook declares → add it'}"
+            known = did_you_mean(key, set(map(str, values)) - set(declared))
+            where = f"params.yaml:{_line(project.params, stage)}"
+            yield f"{where}: section '{stage}' misses '{key}'{known or ', which the notebook declares → add it'}"
         if parameter.key not in (None, key):
             yield f'notebooks/{stage}.ipynb: \'{key}\' takes p["{parameter.key}"] → write p["{key}"]'
         elif parameter.key is None:
@@ -158,7 +158,7 @@ def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
         if path.startswith(f"src/{project.package.name}/") and path not in needed:
             yield f"dvc.yaml:{line}: stage '{name}' depends on {path}, which its notebook does not use → nb sync"
         elif path not in made and not (project.root / path).exists():
-            known = _suggest(path, made)
+            known = did_you_mean(path, made)
             what = f"stage '{name}' depends on {path}, which is not there and which no stage makes"
             yield f"dvc.yaml:{line}: {what}{known or ' → mend the path'}"
 
@@ -173,6 +173,11 @@ def _listed(project: Project, name: str) -> Faults:
     stage = project.stages[name]
     if name in project.params and name not in (stage.get("params") or []):
         yield f"dvc.yaml:{_line(project.stages, name)}: stage '{name}' does not list its params '{name}' → nb sync"
+    for entry in stage.get("params") or []:
+        if isinstance(entry, str) and entry.split(".")[0] not in project.params:
+            known = did_you_mean(entry.split(".")[0], project.params)
+            what = f"stage '{name}' lists params '{entry}', which params.yaml lacks"
+            yield f"dvc.yaml:{_line(stage, 'params')}: {what}{known or ' → remove it'}"
     if executed(name) not in project.files(name, "outs"):
         yield f"dvc.yaml:{_line(project.stages, name)}: stage '{name}' does not list {executed(name)} in outs → nb sync"
 
@@ -189,11 +194,16 @@ def executed(name: str) -> str:
 
 
 def require(project: Project, name: str) -> None:
-    """Raises BadInput with the first fault of a stage, before anything is run."""
+    """Raises BadInput before anything is run: with the stage's first fault, or what it lacks to run."""
     faults = check(project, [name])
     if faults:
         more = f" (and {len(faults) - 1} more: nb check)" if len(faults) > 1 else ""
         raise BadInput(faults[0] + more)
+    if name not in project.notebooks:
+        raise BadInput(f"stage '{name}' has no notebook, its cmd is not nb run → dvc repro {name}")
+    for path in project.files(name, "deps"):
+        if not (project.root / path).exists():
+            raise BadInput(f"there is no {path} yet, which stage '{name}' needs → dvc repro {name}")
 
 
 def _made(project: Project) -> set[str]:
@@ -223,8 +233,3 @@ def _plain(value: Any) -> Any:
 def _line(mapping: Any, key: Any) -> int:
     """The line on which a key of a ruamel mapping stands, or the mapping itself when it lacks the key."""
     return (mapping.lc.key(key)[0] if key in mapping else mapping.lc.line) + 1
-
-
-def _suggest(name: str, known: Any) -> str:
-    close = get_close_matches(name, [str(one) for one in known], n=1)
-    return f" → did you mean '{close[0]}'?" if close else ""

@@ -30,7 +30,7 @@ def third_party(statements: list[ast.stmt]) -> set[str]:
 
 @cache
 def _imported_by(path: Path, package: Path) -> set[Path]:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=f"src/{path.relative_to(package.parent).as_posix()}")
+    tree = ast.parse(path.read_bytes(), filename=f"src/{path.relative_to(package.parent).as_posix()}")
     return _imported(tree, path.parent, package.parent, package.name)
 
 
@@ -54,6 +54,8 @@ def _origin(node: ast.ImportFrom, folder: Path, source: Path) -> tuple[Path, lis
     if not node.level:
         return source, parts
     base = folder.joinpath(*[".."] * (node.level - 1)).resolve()
+    if source.resolve() not in (base, *base.parents) or base == source.resolve():
+        raise SyntaxError("a relative import reaches out of the package")
     return source, [*base.relative_to(source.resolve()).parts, *parts]
 
 

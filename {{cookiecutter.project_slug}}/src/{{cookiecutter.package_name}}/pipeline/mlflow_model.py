@@ -15,7 +15,7 @@ class OnnxModel(PythonModel):
 
         from inference import Model
 
-        self.model = Model(Path(context.artifacts["onnx"]), Path(context.artifacts["signature"]))
+        self.model = Model.load(Path(context.artifacts["onnx"]), Path(context.artifacts["signature"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         prediction = self.model.predict({name: model_input[name].to_numpy() for name in model_input.columns})

@@ -1,4 +1,4 @@
-"""Says which cell is running and how long each took; one line a stage where nobody watches."""
+"""Says which cell is running and how long each took; one line a stage in CI."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from .notebooks import Notebook, heading
 
 
 class Progress:
-    """Prints a line per code cell of one stage; in CI and wherever CI is set, the last line alone."""
+    """Prints a line per code cell of one stage; where the variable CI is set, the last line alone."""
 
     def __init__(self, stage: str, notebook: Notebook) -> None:
         self.stage, self.notebook = stage, notebook

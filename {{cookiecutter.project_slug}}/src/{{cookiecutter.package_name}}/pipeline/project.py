@@ -100,6 +100,8 @@ def _mapping(path: Path) -> Any:
         content = writer().load(text)
     except UnicodeDecodeError:
         raise BadInput(f"{path.name} is not UTF-8 → save it as UTF-8") from None
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be read ({error.strerror}) → mend its permissions") from None
     except YAMLError as error:
         raise BadInput(_explain(path, error)) from None
     if not isinstance(content, dict):

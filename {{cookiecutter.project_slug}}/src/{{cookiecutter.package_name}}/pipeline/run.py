@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import parameters
-from ..errors import BadInput, GateClosed
+from ..errors import BadInput, GateClosed, first_line
 from . import contract, notebooks
 from .project import Project, load
 from .tracking import Tracking
@@ -106,5 +106,5 @@ def _told(error: BaseException, name: str, kept: Path) -> BaseException:
         return error
     if error.ename in EXIT_BY_ERROR:
         return EXIT_BY_ERROR[error.ename](f"{name}: {error.evalue}")
-    what = f"{error.ename}: {(str(error.evalue).strip().splitlines() or [''])[0]}"
+    what = f"{error.ename}: {first_line(Exception(error.evalue))}"
     return StageFailed(f"{name} stopped in code cell {error.exec_count}: {what} → read {kept.as_posix()}")

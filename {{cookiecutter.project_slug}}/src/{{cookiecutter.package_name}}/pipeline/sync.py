@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml.comments import CommentedMap
+
 from ..errors import BadInput
 from ..paths import PACKAGE
 from . import contract, notebooks
@@ -27,8 +29,9 @@ def new(root: Path, name: str) -> list[str]:
         raise BadInput(f"'{name}' is no name for a stage → use small letters, digits and _: nb new my_stage")
     project = load(root)
     path = root / "notebooks" / f"{name}.ipynb"
-    changed = []
+    changed, deps = [], []
     if not path.exists():
+        deps = ["data/raw/table.parquet"]
         notebooks.write(notebooks.canonical(_blank(name)), path)
         changed.append(f"wrote notebooks/{name}.ipynb")
     if name not in project.params and _declared(path) == {"rows"}:
@@ -36,12 +39,7 @@ def new(root: Path, name: str) -> list[str]:
         changed.append(f"wrote section '{name}' of params.yaml")
     if name not in project.stages:
         outs = [contract.executed(name)]
-        project.stages[name] = {
-            "cmd": f"nb run {name}",
-            "deps": ["data/raw/table.parquet"],
-            "params": [name],
-            "outs": outs,
-        }
+        project.stages[name] = CommentedMap({"cmd": f"nb run {name}", "deps": deps, "outs": outs})
         _write_pipeline(project)
         changed.append(f"wrote stage '{name}' of dvc.yaml")
     return [*changed, *sync(root)]
@@ -73,9 +71,9 @@ def _declare(project: Project, stage: str, notebook: notebooks.Notebook) -> None
     if cell is None or not isinstance(values, dict):
         return
     declared = {parameter.name for parameter in notebooks.parameters(cell)}
-    missing = [key for key in values if key not in declared and str(key).isidentifier()]
+    missing = [key for key in values if key not in declared and notebooks.is_name(key)]
     lines = [f'{key}: {_type(values[key])} = p["{key}"]{_comment(values, key)}' for key in missing]
-    cell["source"] = "\n".join([notebooks.source(cell), *lines]).splitlines(keepends=True)
+    cell["source"] = "\n".join([notebooks.written(cell).rstrip("\n"), *lines]).splitlines(keepends=True)
 
 
 def _comment(values: Any, key: str) -> str:
@@ -90,7 +88,7 @@ def _type(value: Any) -> str:
 
 def _sync_pipeline(project: Project) -> str | None:
     before = _dumped(project)
-    for name in project.notebook_stages():
+    for name in project.stages:
         if name in project.notebooks:
             _sync_stage(project, name)
     if _dumped(project) == before:
@@ -111,7 +109,8 @@ def _sync_stage(project: Project, name: str) -> None:
     if list(stage.get("deps") or []) != [*kept, *needed]:
         stage["deps"] = [*kept, *needed]
     if name in project.params and name not in (stage.get("params") or []):
-        stage["params"] = [*(stage.get("params") or []), name]
+        listed = [*(stage.pop("params", None) or []), name]
+        stage.insert(list(stage).index("deps") + 1, "params", listed)
     if contract.executed(name) not in project.files(name, "outs"):
         stage["outs"] = [*(stage.get("outs") or []), contract.executed(name)]
 

@@ -1,6 +1,7 @@
 """One MLflow run per trained model: `train` opens it, the later stages log to the run of the model they were given."""
 
 import os
+import re
 import subprocess
 import tomllib
 import urllib.error
@@ -9,11 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..errors import Unreachable
+from ..errors import BadInput, Unreachable, first_line
 from ..paths import dvc_hash
 from . import imports, notebooks, recording
 from .project import Project
@@ -65,10 +67,8 @@ class Tracking:
 
     def environment(self) -> dict[str, str]:
         """What a notebook that calls MLflow itself needs to log to this run."""
-        if not self.active:
-            return {}
         names = {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_EXPERIMENT_NAME": self.experiment}
-        if "mlflow" in imports.third_party(notebooks.syntax(self.project.notebooks[self.stage])):
+        if self.active and "mlflow" in imports.third_party(notebooks.syntax(self.project.notebooks[self.stage])):
             names["MLFLOW_RUN_ID"] = self._begun().result().info.run_id
         return names
 
@@ -77,14 +77,20 @@ class Tracking:
     ) -> None:
         if not self.active:
             return
-        run = self._begun().result()
+        try:
+            run = self._begun().result()
+        except Unreachable:
+            if kind is None:
+                raise
+            return  # the stage's own failure is the one to tell
         killed = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
         status = "FINISHED" if kind is None else "KILLED" if killed else "FAILED"
         with self._answering():
             try:
-                recording.log_notebook(self._client, run.info.run_id, self.executed)
                 if kind is None:
                     self._record(run)
+                else:
+                    recording.log_notebook(self._client, run.info.run_id, self.executed)
             except BaseException:
                 status = "FAILED"
                 raise
@@ -92,6 +98,9 @@ class Tracking:
                 self._client.set_terminated(run.info.run_id, status)
 
     def _record(self, run: Any) -> None:
+        for path in self.project.files(self.stage, "outs", "metrics"):
+            if not (self.project.root / path).exists():
+                raise BadInput(f"{self.stage} left no {path} → write it in the notebook, or remove it from dvc.yaml")
         if self.makes_model:
             self._name_model(run)
         recording.log_results(self._client, run.info.run_id, self.project, self.stages)
@@ -141,8 +150,8 @@ class Tracking:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            what = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Unreachable(f"{self.stage}: MLflow at {self.uri} does not record ({what}) → see to it") from error
+            what = f"MLflow at {_shown(self.uri)} does not record ({first_line(error)})"
+            raise Unreachable(f"{self.stage}: {what} → mend it, then dvc repro") from error
 
     def _create_experiment(self) -> str:
         kind = {"mlflow.experimentKind": "custom_model_development"}  # the page for training, not that for chats
@@ -170,14 +179,20 @@ def _reach(uri: str) -> None:
     """Raises Unreachable within seconds when an MLflow server does not answer."""
     if not uri.startswith(("http://", "https://")):
         return
+    page = re.sub(r"//[^/@]*@", "//", uri.rstrip("/")) + "/health"
     try:
-        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=3).close()  # noqa: S310 - http and https only, see above
+        urllib.request.urlopen(page, timeout=3).close()  # noqa: S310 - http and https only, see above
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in is said by MLflow
-    except OSError as error:
+    except (OSError, ValueError, HTTPException) as error:
         reason = getattr(error, "reason", error)
-        what = f"the MLflow server {uri} does not answer ({reason})"
+        what = f"the MLflow server {_shown(uri)} does not answer ({reason})"
         raise Unreachable(f"{what} → start it, or unset MLFLOW_TRACKING_URI") from None
+
+
+def _shown(uri: str) -> str:
+    """The URI without the password that it may hold."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
 
 
 def _git(root: Path, *arguments: str) -> str | None:
