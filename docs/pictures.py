@@ -32,7 +32,7 @@ def main() -> None:
         sys.exit("error: there is no demo → uv run nox -s demo")
     PICTURES.mkdir(exist_ok=True)
     pipeline()
-    notebook_figure("evaluate", "importance-plot")
+    notebook_figure("evaluate", "importance-plot", PICTURES / "importance.png")
     card()
 
 
@@ -57,11 +57,11 @@ def pipeline() -> None:
     figure.savefig(PICTURES / "pipeline.png", dpi=130, metadata={"Software": None})
 
 
-def notebook_figure(stage: str, cell: str) -> None:
+def notebook_figure(stage: str, cell: str, target: Path) -> None:
     """The picture that a cell of an executed notebook shows."""
     notebook = json.loads((DEMO / "reports" / "notebooks" / f"{stage}.ipynb").read_text(encoding="utf-8"))
     (outputs,) = [one["outputs"] for one in notebook["cells"] if one["id"] == cell]
-    (PICTURES / "importance.png").write_bytes(base64.b64decode(outputs[0]["data"]["image/png"]))
+    target.write_bytes(base64.b64decode(outputs[0]["data"]["image/png"]))
 
 
 def card() -> None:

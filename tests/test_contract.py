@@ -186,8 +186,8 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a module that is no Python": (
-        replace("src/wine_quality/plots.py", "def save(", "def save save("),
-        r"src/wine_quality/plots\.py: 'def save save\(.* is no valid Python",
+        replace("src/wine_quality/plots.py", "def roc(", "def roc roc("),
+        r"src/wine_quality/plots\.py: 'def roc roc\(.* is no valid Python",
         False,
     ),
     "the wrong stage's parameters": (

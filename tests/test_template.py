@@ -86,6 +86,11 @@ def test_the_workflow_runs_what_the_readme_says() -> None:
     assert command in (TEMPLATE / ".ci/run").read_text(encoding="utf-8")
 
 
+def test_the_readme_says_how_much_code_a_project_is() -> None:
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES)
+    assert f"{round(lines, -2):,} lines of plain Python" in (TEMPLATE / "README.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("path", [*SOURCE.rglob("*.yaml"), *SOURCE.rglob("*.yml")], ids=lambda path: path.name)
 def test_actions_are_pinned_by_hash(path: Path) -> None:
     used = re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8"))
