@@ -241,11 +241,8 @@ def test_a_stage_says_its_cells_and_their_times_but_in_ci_one_line(worked: Path,
 
 
 def test_a_stage_without_its_input_says_so_before_a_kernel_starts(project: Path, run: Run) -> None:
-    done = run(project, "nb", "run", "evaluate")
-    assert (
-        done.stderr
-        == "error: there is no models/model.joblib yet, which the stage needs → dvc repro (and 3 more: nb check)\n"
-    )
+    said = run(project, "nb", "run", "evaluate").stderr
+    assert said == "error: there is no models/model.joblib yet, which stage 'evaluate' needs → dvc repro evaluate\n"
     assert not (project / "mlflow.db").exists()
 
 
