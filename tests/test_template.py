@@ -143,4 +143,4 @@ def test_nothing_of_this_machine_is_in_the_repository() -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=TEMPLATE, capture_output=True, text=True, check=True).stdout
     assert "uv.lock" not in listed
     paths = [TEMPLATE / name for name in listed.split("\0") if (TEMPLATE / name).is_file()]
-    assert [path.name for path in paths if f"{TEMPLATE.parent}/".encode() in path.read_bytes()] == []
+    assert [path.name for path in paths if f"{TEMPLATE}/".encode() in path.read_bytes()] == []
