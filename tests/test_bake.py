@@ -26,9 +26,9 @@ tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test
 PACKAGE = set(
     """
 __init__.py cli.py data.py errors.py estimators.py evaluation.py expectations.py export.py features.py inference.py
-model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__.py pipeline/contract.py
-pipeline/imports.py pipeline/mlflow_model.py pipeline/notebooks.py pipeline/progress.py pipeline/project.py
-pipeline/recording.py pipeline/run.py pipeline/sync.py pipeline/tracking.py
+model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__.py pipeline/annotations.py
+pipeline/contract.py pipeline/imports.py pipeline/mlflow_model.py pipeline/notebooks.py pipeline/progress.py
+pipeline/project.py pipeline/recording.py pipeline/run.py pipeline/sync.py pipeline/tracking.py
 """.split()
 )
 TEXTS = [

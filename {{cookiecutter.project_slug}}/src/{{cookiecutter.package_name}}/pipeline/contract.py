@@ -1,24 +1,15 @@
 """The contract: a stage, its notebook, its parameters and its dependencies say the same."""
 
 import ast
-import typing
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-
-from .. import parameters as vocabulary
 from ..errors import BadInput, did_you_mean
-from . import imports, notebooks
+from . import annotations, imports, notebooks
 from .project import Project
 
 Faults = Iterator[str]
-ANNOTATION = (
-    *(ast.Expression, ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.List, ast.Constant),
-    *(ast.BinOp, ast.BitOr),
-)
 CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each parameter'
 
 
@@ -107,7 +98,7 @@ def _names(project: Project, stage: str, values: Any, declared: dict[str, notebo
     for key in values:
         where = f"params.yaml:{_line(values, key)}"
         if not notebooks.is_name(key):
-            yield f"{where}: {_plain(key)!r} in section '{stage}' is no name that Python can use → rename it"
+            yield f"{where}: {annotations.plain(key)!r} in section '{stage}' is no name that Python can use → rename it"
         elif key not in declared:
             known = did_you_mean(key, set(declared) - set(values))
             known = known or " → remove it, or nb sync to declare it"
@@ -126,24 +117,20 @@ def _names(project: Project, stage: str, values: Any, declared: dict[str, notebo
 def _value(stage: str, values: Any, parameter: notebooks.Parameter) -> Faults:
     key, value = parameter.name, values[parameter.name]
     if parameter.annotation is None:
-        hint = f'{key}: {type(_plain(value)).__name__} = p["{key}"]'
+        hint = f'{key}: {type(annotations.plain(value)).__name__} = p["{key}"]'
         yield f"notebooks/{stage}.ipynb: parameter '{key}' has no type → write {hint}"
         return
     written = ast.unparse(parameter.annotation)
     try:
-        validate = _validator(written)
-    except (NameError, TypeError, ValueError) as error:
+        found = annotations.mismatch(value, written)
+    except annotations.UnknownType as error:
         where = f"notebooks/{stage}.ipynb"
         yield f"{where}: parameter '{key}' has the unknown type '{written}' ({error}) → see parameters.py"
         return
-    try:
-        validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, [stage, key, *first["loc"]]))
-        what = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-        shown = repr(_plain(first["input"]))
-        yield f"params.yaml:{_line(values, key)}: {place} is {shown} but should be {what} → mend it ({written})"
+    if found:
+        place = ".".join([stage, key, *found.path])
+        what = f"{place} is {found.shown} but should be {found.expected}"
+        yield f"params.yaml:{_line(values, key)}: {what} → mend it ({written})"
 
 
 def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
@@ -209,25 +196,6 @@ def require(project: Project, name: str) -> None:
 def _made(project: Project) -> set[str]:
     files = {path for name in project.stages for path in project.files(name, "outs", "metrics", "plots")}
     return files | {str(parent) for path in files for parent in list(PurePosixPath(path).parents)[:-1]}
-
-
-@cache
-def _validator(written: str) -> Callable[[Any], Any]:
-    """What holds a value against an annotation made of builtins, `typing` and the words of parameters.py."""
-    tree = ast.parse(written, mode="eval")
-    if not all(isinstance(node, ANNOTATION) for node in ast.walk(tree)):
-        raise ValueError("only names, [...] and | can be used")
-    words = {**vars(typing), **vars(vocabulary)}
-    kind = eval(compile(tree, "<annotation>", "eval"), words)  # noqa: S307 - names and subscripts only, see above
-    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python
-
-
-def _plain(value: Any) -> Any:
-    """ruamel's own number and text types print like Python's."""
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
 
 
 def _line(mapping: Any, key: Any) -> int:
