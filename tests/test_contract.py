@@ -83,6 +83,11 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         r"params\.yaml:\d+: train\.search is 'gird' but should be 'none', 'grid' or 'random'",
         False,
     ),
+    "a score that there is not": (
+        replace("params.yaml", "f1_macro: 0.9", "f1macro: 0.9"),
+        r"params\.yaml:\d+: evaluate\.criteria\.f1macro.* is 'f1macro' but should be 'accuracy', ",
+        False,
+    ),
     "a key that stands twice": (
         replace("params.yaml", "  cv: 5", "  cv: 4\n  cv: 5"),
         r"params\.yaml:\d+: the key 'cv' stands twice",

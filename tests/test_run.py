@@ -176,8 +176,8 @@ def test_a_broken_contract_of_the_data_stops_the_pipeline(worked: Path, run: Run
     replace("data/raw/wine.csv", "14.23", "142.3")(worked)
     code, ran, said = repro(worked, run)
     assert (code, ran) == (255, {"ingest", "validate"})
-    assert "error: validate: 1 expectations fail, first: column values to be between (alcohol)" in said
-    assert "observed 142.3, rows 0 → read reports/validation.html" in said and "Traceback" not in said
+    assert "error: validate: 1 expectation fails, first: column values to be between (alcohol)" in said
+    assert "observed 142.3, in row 0 counted from 0 → read reports/validation.html" in said and "Traceback" not in said
     assert "142.3" in (worked / "reports/validation.html").read_text("utf-8")
 
 
@@ -206,6 +206,17 @@ def test_a_server_that_is_down_is_said_before_any_work(worked: Path, run: Run) -
     assert done.returncode == 4
     assert done.stderr.startswith("error: the MLflow server http://127.0.0.1:9 does not answer")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_later_stage_that_fails_leaves_a_finished_training_finished(worked: Path, run: Run) -> None:
+    spoil(worked, "evaluate", "raise ValueError('odd')")
+    run(worked, "nb", "sync")
+    assert run(worked, "nb", "run", "evaluate").returncode == 1
+    failed = "select value from tags where key = 'failed_stage'"
+    assert (runs(worked), rows(worked, failed)) == ([("train", "FINISHED")], [("evaluate",)])
+    git(worked, "checkout", "notebooks/evaluate.ipynb")
+    assert run(worked, "nb", "run", "evaluate").returncode == 0
+    assert rows(worked, failed) == []
 
 
 def test_a_store_that_is_broken_stops_the_stage_in_one_sentence(worked: Path, run: Run) -> None:

@@ -40,7 +40,7 @@ def test_an_expectation_that_cannot_be_evaluated_fails(table: pd.DataFrame, brok
 
 def test_a_wrong_value_stops_the_pipeline_and_names_its_row(table: pd.DataFrame, suite: dict[str, Any]) -> None:
     table.loc[17, "kind"] = "tiny"
-    with pytest.raises(GateClosed, match=r"\(kind\).*rows 17"):
+    with pytest.raises(GateClosed, match=r"\(kind\).*row 17 counted from 0"):
         expectations.stop_if_broken(expectations.check(table, suite), stop_at="critical")
 
 

@@ -1,7 +1,7 @@
 """What a user of the science would notice: refusals that name the cause, and results that come out again."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from {{cookiecutter.package_name}} import data, estimators, evaluation, export, features
 from {{cookiecutter.package_name}}.errors import BadInput, GateClosed
 from {{cookiecutter.package_name}}.inference import Model, Prediction
+from {{cookiecutter.package_name}}.parameters import Score
 
 FOREST = "sklearn.ensemble.RandomForestClassifier"
 
@@ -63,6 +64,10 @@ def test_a_search_finds_the_same_winner_again(model: Pipeline, table: pd.DataFra
     settings = {"method": method, "space": space, "trials": 3, "cv": 2, "scoring": "f1_macro", "random_state": 1}
     (_, first), (_, second) = estimators.search(model, X, y, **settings), estimators.search(model, X, y, **settings)
     pd.testing.assert_frame_equal(first, second)
+
+
+def test_the_scores_that_can_be_asked_for_are_those_that_are_computed() -> None:
+    assert get_args(Score) == tuple(evaluation.SCORES)
 
 
 def test_a_criterion_that_is_not_met_is_said() -> None:

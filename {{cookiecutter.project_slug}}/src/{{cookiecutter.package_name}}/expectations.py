@@ -80,9 +80,10 @@ def stop_if_broken(validation: Validation, stop_at: str) -> str:
     first = broken[0]
     subject = f"{first['expectation']} ({first['column']})" if first["column"] else first["expectation"]
     detail = first["problem"] or f"expected {_readable(first['expected'])}, observed {_readable(first['observed'])}"
-    rows = f", rows {_readable(first['rows'])}" if first["rows"] else ""
+    rows = f", in row {_readable(first['rows'])} counted from 0" if first["rows"] else ""
+    count = "1 expectation fails" if len(broken) == 1 else f"{len(broken)} expectations fail"
     raise GateClosed(
-        f"{len(broken)} expectations fail, first: {subject}: {detail}{rows}"
+        f"{count}, first: {subject}: {detail}{rows}"
         " → read reports/validation.html, then mend the data or expectations/suite.json"
     )
 

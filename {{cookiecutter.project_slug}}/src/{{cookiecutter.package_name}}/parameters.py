@@ -21,6 +21,7 @@ Folds = Annotated[int, Ge(2)]
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]
 Text = Annotated[str, MinLen(1)]
 Severity = Literal["critical", "warning", "info"]
+Score = Literal["accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss", "calibration_error"]
 Search = Literal["none", "grid", "random"]
 
 

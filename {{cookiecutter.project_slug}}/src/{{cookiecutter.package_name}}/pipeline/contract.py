@@ -37,7 +37,7 @@ def _check_stage(project: Project, name: str) -> Faults:
         if name in project.notebook_stages():
             known = did_you_mean(name, set(project.notebooks) - set(project.stages))
             where = f"dvc.yaml:{_line(project.stages, name)}"
-            yield f"{where}: stage '{name}' has no notebook notebooks/{name}.ipynb{known or f' → nb new {name}'}"
+            yield f"{where}: stage '{name}' has no notebook notebooks/{name}.ipynb{known or ' → restore it from git'}"
         return
     yield from _command(project, name)
     try:

@@ -62,7 +62,7 @@ def _sync_notebook(project: Project, path: Path) -> str | None:
     if notebooks.dumps(notebook).encode() == path.read_bytes():
         return None
     notebooks.write(notebook, path)
-    return f"cleaned {path.relative_to(project.root).as_posix()}"
+    return f"wrote {path.relative_to(project.root).as_posix()}"
 
 
 def _declare(project: Project, stage: str, notebook: notebooks.Notebook) -> None:

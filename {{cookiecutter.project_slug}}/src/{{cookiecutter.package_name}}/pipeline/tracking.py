@@ -36,6 +36,7 @@ class Tracking:
         self.makes_model = recording.makes_model(project, stage)
         self.takes_model = recording.takes_model(project, stage)
         self.stages = [stage]
+        self.status_before: str | None = None
         self._opening: Future[Any] | None = None
 
     @property
@@ -84,12 +85,14 @@ class Tracking:
                 raise
             return  # the stage's own failure is the one to tell
         killed = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
-        status = "FINISHED" if kind is None else "KILLED" if killed else "FAILED"
+        failed = "KILLED" if killed else "FAILED"
+        status = "FINISHED" if kind is None else self.status_before or failed
         with self._answering():
             try:
                 if kind is None:
                     self._record(run)
-                else:
+                else:  # a training that is finished stays so when a later stage fails
+                    self._client.set_tag(run.info.run_id, "failed_stage", self.stage)
                     recording.log_notebook(self._client, run.info.run_id, self.executed)
             except BaseException:
                 status = "FAILED"
@@ -103,6 +106,10 @@ class Tracking:
                 raise BadInput(f"{self.stage} left no {path} → write it in the notebook, or remove it from dvc.yaml")
         if self.makes_model:
             self._name_model(run)
+        if self.status_before:
+            recording.log_start(self._client, run.info.run_id, self.project, self.stages)
+        if run.data.tags.get("failed_stage") == self.stage:
+            self._client.delete_tag(run.info.run_id, "failed_stage")
         recording.log_results(self._client, run.info.run_id, self.project, self.stages)
 
     def _name_model(self, run: Any) -> None:
@@ -134,11 +141,12 @@ class Tracking:
             identity = experiment.experiment_id if experiment else self._create_experiment()
             run = next(self._runs_of_model(identity), None) if self.takes_model else None
             if run:
+                self.status_before = run.info.status if run.info.status != "RUNNING" else "FINISHED"
                 self._client.update_run(run.info.run_id, status="RUNNING")
             else:  # a new model, or one that came from another machine: what led to it belongs to the run
                 run = self._client.create_run(identity, run_name=self.stage, tags=self._tags())
                 self.stages = [*self.project.upstream(self.stage), self.stage]
-            recording.log_start(self._client, run.info.run_id, self.project, self.stages)
+                recording.log_start(self._client, run.info.run_id, self.project, self.stages)
             return run
 
     @contextmanager
