@@ -95,7 +95,7 @@ class Tracking:
                     self._client.set_tag(run.info.run_id, "failed_stage", self.stage)
                     recording.log_notebook(self._client, run.info.run_id, self.executed)
             except BaseException:
-                status = "FAILED"
+                status = self.status_before or "FAILED"
                 raise
             finally:
                 self._client.set_terminated(run.info.run_id, status)
