@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -63,8 +63,14 @@ def _said() -> Iterator[None]:
     """Turns what can go wrong into one sentence on stderr and an exit code."""
     try:
         yield
-    except Exception as error:
+    except KeyboardInterrupt:
+        _end("interrupted by SIGINT → run the command again", 130)
+    except BaseException as error:
         if not hasattr(error, "exit_code") or isinstance(error, typer.Exit):
             raise
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
+        _end(str(error), error.exit_code)
+
+
+def _end(message: str, exit_code: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    raise typer.Exit(exit_code)

@@ -1,7 +1,8 @@
 """Tables, models, figures and small results: how the notebooks read and write files."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import joblib
 import pandas as pd
 
 from .errors import BadInput, first_line
+from .paths import waiting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
 def read_source(path: Path) -> pd.DataFrame:
     """The table in a CSV or Parquet file. Raises BadInput when there is no such file, no such format or no row."""
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
         raise BadInput(f"{path.name} is neither .csv nor .parquet → set ingest.source in params.yaml")
     if not path.is_file():
@@ -52,13 +54,13 @@ def missing(table: pd.DataFrame) -> pd.DataFrame:
 
 def read_table(path: Path) -> pd.DataFrame:
     """A table that an earlier stage left."""
-    return pd.read_parquet(_made(path))
+    return _read_parquet(_made(path))
 
 
 def write_table(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Writes a Parquet file (the same rows give the same bytes) and returns the table."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(path, index=False)
+    with _written(path) as part:
+        table.to_parquet(part, index=False)
     return table
 
 
@@ -78,8 +80,8 @@ def write_json(content: Any, path: Path) -> Any:
 
 def write_bytes(content: bytes, path: Path) -> int:
     """Writes a binary file and returns its size."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.write_bytes(content)
+    with _written(path) as part:
+        return part.write_bytes(content)
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -90,8 +92,8 @@ def write_csv(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def write_text(text: str, path: Path) -> str:
     """Writes a text file, with `\\n` on every system, and returns the text."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="\n")
+    with _written(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
     return text
 
 
@@ -102,19 +104,40 @@ def read_model(path: Path) -> Any:
 
 def write_model(model: Any, path: Path) -> Any:
     """Writes the fitted pipeline and returns it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    joblib.dump(model, path)
+    with _written(path) as part:
+        joblib.dump(model, part)
     return model
 
 
 def write_figure(figure: "Figure", path: Path) -> "Figure":
     """Writes a PNG without date or version (the same figure gives the same bytes) and returns the figure."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    with _written(path) as part:
+        figure.savefig(part, dpi=110, metadata={"Software": None})
     return figure
 
 
+@contextmanager
+def _written(path: Path) -> Iterator[Path]:
+    """A file to fill: it takes the place of `path` once it is whole, under `nb run` when the stage has finished."""
+    final = waiting(path)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    part = final.with_name(f".part-{final.name}")
+    try:
+        yield part
+        part.replace(final)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _made(path: Path) -> Path:
-    if not path.is_file():
+    """Where the file is to be read from: what this stage has just written comes first."""
+    place = waiting(path) if waiting(path).is_file() else path
+    if not place.is_file():
         raise BadInput(f"there is no file {path} → dvc repro makes what a stage leaves, git restores what people wrote")
-    return path
+    return place
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    """Opened by Python, so that `nb run` sees it: Arrow's own reader would not be seen."""
+    with path.open("rb") as file:
+        return pd.read_parquet(file)

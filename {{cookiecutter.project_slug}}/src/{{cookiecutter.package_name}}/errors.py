@@ -22,6 +22,26 @@ class Unreachable(Exception):
     exit_code = 4
 
 
+class Busy(Exception):
+    """Another run is at work in this project."""
+
+    exit_code = 5
+
+
+class NoSpace(Exception):
+    """The disk, a quota or a file-size limit is full."""
+
+    exit_code = 6
+
+
+FULL = ("[Errno 28]", "[Errno 27]", "[Errno 122]", "No space left", "File too large", "disk is full", "uota exceeded")
+
+
+def out_of_space(error: BaseException) -> bool:
+    """Whether a disk, quota or file-size limit is full, in the words of Python, Arrow or SQLite."""
+    return any(words in str(error) for words in FULL)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, or its name."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,6 +1,7 @@
 """Every path of the project, from its root, so that a notebook finds its files from any folder."""
 
 import hashlib
+import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
@@ -16,6 +17,7 @@ def project_root(start: Path) -> Path:
 
 ROOT = project_root(Path.cwd())
 PARAMS = ROOT / "params.yaml"
+STATE = Path(".dvc") / "tmp" / "nb"  # from a project's root: what `nb run` knows of itself; safe to delete
 
 TABLE = ROOT / "data" / "raw" / "table.parquet"
 TRAIN = ROOT / "data" / "processed" / "train.parquet"
@@ -35,6 +37,12 @@ VALIDATION_PAGE = REPORTS / "validation.html"
 METRICS = REPORTS / "metrics.json"
 PLOTS = REPORTS / "plots"
 MODEL_CARD = REPORTS / "MODEL_CARD.md"
+
+
+def waiting(path: Path) -> Path:
+    """Where an output waits until its stage has finished: `nb run` says so in NB_OUTPUTS. By hand, the path itself."""
+    folder = os.environ.get("NB_OUTPUTS")
+    return Path(folder) / path.relative_to(ROOT) if folder and path.is_relative_to(ROOT) else path
 
 
 def dvc_hash(path: Path) -> str:

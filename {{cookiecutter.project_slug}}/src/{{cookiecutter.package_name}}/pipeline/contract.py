@@ -10,6 +10,7 @@ from . import annotations, imports, notebooks
 from .project import Project
 
 Faults = Iterator[str]
+RUNNER = "pipeline"  # the section of params.yaml that speaks to `nb run`, not to a stage
 CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each parameter'
 
 
@@ -54,7 +55,7 @@ def _check_stage(project: Project, name: str) -> Faults:
 
 def _sections(project: Project) -> Faults:
     for name in project.params:
-        if name not in project.stages:
+        if name not in project.stages and name != RUNNER:
             known = did_you_mean(str(name), project.stages)
             where = f"params.yaml:{_line(project.params, name)}"
             yield f"{where}: section '{name}' belongs to no stage{known or ' → remove it'}"
@@ -194,7 +195,7 @@ def require(project: Project, name: str) -> None:
 
 
 def _made(project: Project) -> set[str]:
-    files = {path for name in project.stages for path in project.files(name, "outs", "metrics", "plots")}
+    files = {path for name in project.stages for path in project.made(name)}
     return files | {str(parent) for path in files for parent in list(PurePosixPath(path).parents)[:-1]}
 
 

@@ -41,12 +41,16 @@ class Project:
         entries = [entry for kind in kinds for entry in self.stages[stage].get(kind) or []]
         return [self.filled(next(iter(entry)) if isinstance(entry, dict) else str(entry)) for entry in entries]
 
+    def made(self, stage: str) -> list[str]:
+        """The paths that the stage leaves: its outs, metrics and plots."""
+        return self.files(stage, "outs", "metrics", "plots")
+
     def filled(self, text: str) -> str:
         return REFERENCE.sub(lambda match: str(self._value(match[1])), text)
 
     def upstream(self, stage: str) -> list[str]:
         """The stages whose outputs `stage` needs, directly or not, in the order in which they run."""
-        makers = {path: name for name in self.stages for path in self.files(name, "outs", "metrics", "plots")}
+        makers = {path: name for name in self.stages for path in self.made(name)}
         found: list[str] = []
 
         def visit(name: str) -> None:

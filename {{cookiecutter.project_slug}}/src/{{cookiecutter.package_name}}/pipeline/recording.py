@@ -105,7 +105,7 @@ def _log_datasets(client: Any, run_id: str, project: Project, stage: str) -> Non
 
 
 def _log_files(client: Any, run_id: str, project: Project, stage: str) -> None:
-    for path in project.files(stage, "outs", "metrics", "plots"):
+    for path in project.made(stage):
         place = project.root / path
         if path.startswith(LOGGED) and place.is_dir():
             client.log_artifacts(run_id, str(place), path)

@@ -2,18 +2,24 @@
 
 import logging
 import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .. import parameters
-from ..errors import BadInput, GateClosed, first_line
-from . import contract, notebooks
+from ..errors import BadInput, GateClosed, NoSpace, Unreachable, first_line, out_of_space
+from ..paths import STATE
+from . import contract, notebooks, tracking
+from .outputs import Outputs, undeclared_reads
+from .processes import alone, stoppable
 from .project import Project, load
 from .tracking import Tracking
 
 
 class StageFailed(Exception):
-    """A notebook raised, or its kernel died."""
+    """A notebook raised, took too long, or its kernel died."""
 
     exit_code = 1
 
@@ -22,64 +28,105 @@ EXIT_BY_ERROR = {error.__name__: error for error in (BadInput, GateClosed)}
 
 
 def run(root: Path, name: str) -> None:
-    """Runs one stage. Raises BadInput before a kernel starts, GateClosed or StageFailed after."""
-    project = load(root)
-    contract.require(project, name)
-    values = parameters.read(root / "params.yaml").get(name, {})
-    with Tracking(project, name) as tracking:
-        tracking.executed = _execute(project, name, values, tracking)
+    """Runs one stage. Raises BadInput before a kernel starts, GateClosed, StageFailed and others after."""
+    with stoppable():
+        project = load(root)
+        contract.require(project, name)
+        with alone(root, name):
+            _close_what_was_left(root)
+            with Tracking(project, name) as run:
+                run.executed = _execute(project, name, run)
+            _note_reads(project, name)
 
 
-def _execute(project: Project, name: str, values: dict[str, Any], tracking: Tracking) -> Path:
+def _close_what_was_left(root: Path) -> None:
+    for left in tracking.left_open(root):
+        with suppress(Unreachable):  # the store is away: the next command tries again
+            _note(tracking.close(root, left))
+
+
+def _note_reads(project: Project, name: str) -> None:
+    for path, cell in undeclared_reads(project, name).items():
+        what = f"{name} reads {path} in code cell {cell}, but does not depend on it"
+        _note(f"{what} → add it to deps of stage '{name}' in dvc.yaml, or: nb sync --from-run")
+
+
+def _note(text: str | None) -> None:
+    if text:
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def _execute(project: Project, name: str, run: Tracking) -> Path:
     """The path of the executed notebook; a failed one is kept beside its place, under another name."""
     final = project.root / contract.executed(name)
     running, failed = final.with_suffix(".running.ipynb"), final.with_suffix(".failed.ipynb")
     final.parent.mkdir(parents=True, exist_ok=True)
     failed.unlink(missing_ok=True)
+    outputs = Outputs(project, name)
     try:
-        _papermill(project, name, values, running, tracking)
+        cell_at = _papermill(project, name, running, run, outputs)
+        notebooks.write(notebooks.normalised(notebooks.read(running), project.root), outputs.aside / contract.executed(name))
+        outputs.publish(cell_at)
     except BaseException as error:
-        if running.exists():
-            running.replace(failed)
-        tracking.executed = failed
+        outputs.withdraw()
+        _keep(running, failed, project.root)
+        run.executed = failed
         raise _told(error, name, failed.relative_to(project.root)) from None
-    notebooks.write(notebooks.normalised(notebooks.read(running), project.root), final)
     running.unlink()
     return final
 
 
-def _papermill(project: Project, name: str, values: dict[str, Any], output: Path, tracking: Tracking) -> None:
-    import zmq
+def _keep(running: Path, failed: Path, root: Path) -> None:
+    """Keeps the notebook as far as it came, without papermill's word that all its cells are complete."""
+    if running.exists():
+        running.replace(failed)
+        with suppress(BadInput, OSError):
+            notebooks.write(notebooks.normalised(notebooks.read(failed), root), failed)
+
+
+def _papermill(
+    project: Project, name: str, output: Path, run: Tracking, outputs: Outputs
+) -> Callable[[int], int]:
+    """Executes the notebook; returns what tells the code cell that ran at a given time."""
     from papermill.engines import papermill_engines
     from papermill.execute import execute_notebook
-    from traitlets.config import Config
 
-    from .progress import Progress, ReportingEngine
+    from .engine import Progress, StageEngine
 
-    logging.getLogger("papermill").setLevel(logging.ERROR)  # contract.require has checked what papermill would warn of
-    papermill_engines.register("reporting", ReportingEngine)
-    source = project.root / "notebooks" / f"{name}.ipynb"
-    progress = Progress(name, _with_injected(project.notebooks[name], bool(values)))
-    os.environ.update(_environment(project) | tracking.environment())
-    execute_notebook(
-        _literal(source),
-        _literal(output),
-        parameters=values,
-        engine_name="reporting",
-        kernel_name="python3",
-        progress_bar=False,
-        cwd=source.parent,
-        config=Config(KernelManager={"transport_encryption": "auto" if zmq.has("curve") else "disabled"}),
-        progress=progress,
-        still_good=tracking.still_good,
-    )
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it would say is said here, in one sentence
+    papermill_engines.register("stage", StageEngine)
+    sections = parameters.read(project.root / "params.yaml")
+    values, source = sections.get(name) or {}, project.root / "notebooks" / f"{name}.ipynb"
+    timeout = sections.get("pipeline", {}).get("stage_timeout")
+    progress = Progress(name, _with_injected(project.notebooks[name], bool(values)), timeout)
+    os.environ.update(_environment(project) | outputs.environment() | run.environment())
+    try:
+        execute_notebook(
+            _literal(source),
+            _literal(output),
+            parameters=values,
+            engine_name="stage",
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=source.parent,
+            progress=progress,
+            still_good=run.still_good,
+        )
+    except BaseException:
+        progress.show_failure()
+        raise
     progress.finish()
+    return progress.cell_at
 
 
 def _environment(project: Project) -> dict[str, str]:
     """What the kernel gets: this project's own sources first, and the same hashes each time."""
     sources = [str(project.root / "src"), os.environ.get("PYTHONPATH", "")]
-    return {"PYTHONPATH": os.pathsep.join(filter(None, sources)), "PYTHONHASHSEED": "0"}
+    everywhere = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+    return everywhere | {
+        "PYTHONPATH": os.pathsep.join(filter(None, sources)),
+        "IPYTHONDIR": str(project.root / STATE / "ipython"),  # the user's own startup files are not part of the project
+    }
 
 
 def _with_injected(notebook: notebooks.Notebook, injects: bool) -> notebooks.Notebook:
@@ -97,14 +144,23 @@ def _literal(path: Path) -> str:
 
 def _told(error: BaseException, name: str, kept: Path) -> BaseException:
     """The same failure in one sentence."""
-    from nbclient.exceptions import DeadKernelError
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    if isinstance(error, DeadKernelError):
-        return StageFailed(f"{name}: the kernel died, often for want of memory → read {kept.as_posix()}")
+    see = f"read {kept.as_posix()}"
+    if isinstance(error, CellTimeoutError):
+        what = f"{name} takes longer than pipeline.stage_timeout of params.yaml allows"
+        return StageFailed(f"{what} → {see}, or raise the limit")
+    if isinstance(error, DeadKernelError) or (isinstance(error, RuntimeError) and "Kernel died" in str(error)):
+        return StageFailed(f"{name}: the kernel died, often for want of memory → {see}")
+    if out_of_space(error) and isinstance(error, OSError | PapermillExecutionError):
+        return NoSpace(f"{name}: {_said(error)} → free some space, then dvc repro")
     if not isinstance(error, PapermillExecutionError):
         return error
     if error.ename in EXIT_BY_ERROR:
         return EXIT_BY_ERROR[error.ename](f"{name}: {error.evalue}")
-    what = f"{error.ename}: {first_line(Exception(error.evalue))}"
-    return StageFailed(f"{name} stopped in code cell {error.exec_count}: {what} → read {kept.as_posix()}")
+    return StageFailed(f"{name} stopped in code cell {error.exec_count}: {error.ename}: {_said(error)} → {see}")
+
+
+def _said(error: BaseException) -> str:
+    return first_line(Exception(getattr(error, "evalue", error)))

@@ -1,27 +1,74 @@
 """One MLflow run per trained model: `train` opens it, the later stages log to the run of the model they were given."""
 
-import os
-import re
+import json
 import subprocess
-import tomllib
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cached_property
-from http.client import HTTPException
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
-from ..errors import BadInput, Unreachable, first_line
-from ..paths import dvc_hash
+from ..errors import NoSpace, Unreachable
+from ..paths import STATE, dvc_hash
 from . import imports, notebooks, recording
+from .processes import Interrupted
 from .project import Project
 from .recording import MODEL_FILE
+from .store import Store
 
 MODEL_TAG = "model_md5"
+OPENED_BY = "nb_run"  # the tag by which a run is found whose id was never heard of
+GRACE = 2  # seconds that an interrupted stage waits for its run to be open
+
+
+class Open:
+    """A file that stands as long as an MLflow run is open, with the status that the run gets if nobody closes it."""
+
+    def __init__(self, root: Path, token: str, **content: Any) -> None:
+        self.path, self.content = root / STATE / "runs" / f"{token}.json", {"token": token, **content}
+
+    def write(self, **more: Any) -> None:
+        self.content |= more
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_suffix(".part")
+        part.write_text(json.dumps(self.content), encoding="utf-8")
+        part.replace(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
+
+def left_open(root: Path) -> list[Open]:
+    """The runs that a stage opened and, being killed, did not close. Only for the holder of the project's lock."""
+    found = []
+    for path in sorted((root / STATE / "runs").glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found.append(Open(root, **content))
+    return found
+
+
+def close(root: Path, left: Open) -> str | None:
+    """Gives a run that was left open its true status, and says so. Raises Unreachable when its store is not there."""
+    store = Store(root)
+    if store.shown != left.content["uri"]:
+        store = Store(root, left.content["uri"])
+    store.reach()
+    store.hurry()
+    with store.answering(left.content["stage"]):
+        for run_id in filter(None, [left.content["run_id"] or _run_of(store, left.content["token"])]):
+            store.client.set_terminated(run_id, left.content["status"])
+            left.remove()
+            return f"the run of '{left.content['stage']}' that was cut short is now {left.content['status']} in MLflow"
+    left.remove()
+    return None
+
+
+def _run_of(store: Store, token: str) -> str | None:
+    experiment = store.client.get_experiment_by_name(store.experiment)
+    runs = store.client.search_runs([experiment.experiment_id], f"tags.{OPENED_BY} = '{token}'") if experiment else []
+    return runs[0].info.run_id if runs else None
 
 
 class Tracking:
@@ -36,25 +83,18 @@ class Tracking:
         self.makes_model = recording.makes_model(project, stage)
         self.takes_model = recording.takes_model(project, stage)
         self.stages = [stage]
+        self.store = Store(project.root)
         self.status_before: str | None = None
+        self.open = Open(project.root, uuid4().hex, stage=stage, uri=self.store.shown, run_id=None, status="KILLED")
         self._opening: Future[Any] | None = None
 
     @property
     def active(self) -> bool:
         return self.makes_model or self.takes_model
 
-    @cached_property
-    def uri(self) -> str:
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(self.project.root / 'mlflow.db').as_posix()}"
-
-    @cached_property
-    def experiment(self) -> str:
-        pyproject = tomllib.loads((self.project.root / "pyproject.toml").read_text(encoding="utf-8"))
-        return os.environ.get("MLFLOW_EXPERIMENT_NAME") or pyproject["project"]["name"]
-
     def __enter__(self) -> "Tracking":
         if self.active:
-            _reach(self.uri)
+            self.store.reach()
         return self
 
     def still_good(self) -> None:
@@ -68,7 +108,7 @@ class Tracking:
 
     def environment(self) -> dict[str, str]:
         """What a notebook that calls MLflow itself needs to log to this run."""
-        names = {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_EXPERIMENT_NAME": self.experiment}
+        names = {"MLFLOW_TRACKING_URI": self.store.uri, "MLFLOW_EXPERIMENT_NAME": self.store.experiment}
         if self.active and "mlflow" in imports.third_party(notebooks.syntax(self.project.notebooks[self.stage])):
             names["MLFLOW_RUN_ID"] = self._begun().result().info.run_id
         return names
@@ -76,34 +116,47 @@ class Tracking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self.active:
+        if self._opening is None:
             return
+        killed = kind is not None and issubclass(kind, Interrupted)
         try:
-            run = self._begun().result()
-        except Unreachable:
+            if killed:
+                self.store.hurry()
+            run = self._opening.result(timeout=GRACE if killed else None)
+        except (Unreachable, NoSpace, TimeoutError):
             if kind is None:
                 raise
-            return  # the stage's own failure is the one to tell
-        killed = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
-        failed = "KILLED" if killed else "FAILED"
-        status = "FINISHED" if kind is None else self.status_before or failed
-        with self._answering():
-            try:
-                if kind is None:
-                    self._record(run)
-                else:  # a training that is finished stays so when a later stage fails
-                    self._client.set_tag(run.info.run_id, "failed_stage", self.stage)
-                    recording.log_notebook(self._client, run.info.run_id, self.executed)
-            except BaseException:
-                status = self.status_before or "FAILED"
+            return  # the stage's own failure is the one to tell; the next command closes the run
+        try:
+            with self.store.answering(self.stage):
+                self._close(run, error)
+        except (Unreachable, NoSpace):
+            if kind is None:
                 raise
-            finally:
-                self._client.set_terminated(run.info.run_id, status)
+
+    def _close(self, run: Any, error: BaseException | None) -> None:
+        """Records, then closes. A training that is finished stays so when a later stage fails."""
+        status = "FINISHED"
+        try:
+            if error is None:
+                self._record(run)
+            else:
+                status = self._status_after(error)
+                self._client.set_tag(run.info.run_id, "failed_stage", self.stage)
+                recording.log_notebook(self._client, run.info.run_id, self.executed)
+        except BaseException as broken:
+            self.store.hurry()
+            status = self._status_after(error or broken)
+            raise
+        finally:
+            self.open.write(status=status)
+            self._client.set_terminated(run.info.run_id, status)
+            self.open.remove()
+
+    def _status_after(self, error: BaseException) -> str:
+        return self.status_before or ("KILLED" if isinstance(error, Interrupted) else "FAILED")
 
     def _record(self, run: Any) -> None:
-        for path in self.project.files(self.stage, "outs", "metrics"):
-            if not (self.project.root / path).exists():
-                raise BadInput(f"{self.stage} left no {path} → write it in the notebook, or remove it from dvc.yaml")
         if self.makes_model:
             self._name_model(run)
         if self.status_before:
@@ -122,49 +175,32 @@ class Tracking:
         if earlier:
             recording.inherit(self._client, earlier, run)
 
-    @cached_property
+    @property
     def _client(self) -> Any:
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        from mlflow import MlflowClient
-
-        return MlflowClient(self.uri)
+        return self.store.client
 
     def _begun(self) -> Future[Any]:
+        """The run, opened in a thread that may be left behind when the stage is interrupted."""
         if self._opening is None:
-            self._opening = ThreadPoolExecutor(1).submit(self._open)
+            self._opening = Future()
+            Thread(target=_fulfil, args=(self._opening, self._open), daemon=True).start()
         return self._opening
 
     def _open(self) -> Any:
-        with self._answering():
-            experiment = self._client.get_experiment_by_name(self.experiment)
-            identity = experiment.experiment_id if experiment else self._create_experiment()
+        with self.store.answering(self.stage):
+            self.open.write()
+            identity = self.store.experiment_id()
             run = next(self._runs_of_model(identity), None) if self.takes_model else None
             if run:
                 self.status_before = run.info.status if run.info.status != "RUNNING" else "FINISHED"
+                self.open.write(run_id=run.info.run_id, status=self.status_before)
                 self._client.update_run(run.info.run_id, status="RUNNING")
             else:  # a new model, or one that came from another machine: what led to it belongs to the run
                 run = self._client.create_run(identity, run_name=self.stage, tags=self._tags())
+                self.open.write(run_id=run.info.run_id)
                 self.stages = [*self.project.upstream(self.stage), self.stage]
                 recording.log_start(self._client, run.info.run_id, self.project, self.stages)
             return run
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Turns a store's own errors into one sentence; what the stage computed is there already."""
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            what = f"MLflow at {_shown(self.uri)} does not record ({first_line(error)})"
-            raise Unreachable(f"{self.stage}: {what} → mend it, then dvc repro") from error
-
-    def _create_experiment(self) -> str:
-        kind = {"mlflow.experimentKind": "custom_model_development"}  # the page for training, not that for chats
-        place = (self.project.root / "mlartifacts").as_uri() if self.uri.startswith("sqlite:") else None
-        return self._client.create_experiment(self.experiment, place, kind)
 
     def _runs_of_model(self, experiment: str) -> Iterator[Any]:
         wanted = f"tags.{MODEL_TAG} = '{dvc_hash(self.project.root / MODEL_FILE)}'"
@@ -174,6 +210,7 @@ class Tracking:
 
     def _tags(self) -> dict[str, str]:
         tags = {"mlflow.source.name": f"notebooks/{self.stage}.ipynb", "mlflow.source.type": "NOTEBOOK"}
+        tags[OPENED_BY] = self.open.content["token"]
         if self.takes_model:
             tags[MODEL_TAG] = dvc_hash(self.project.root / MODEL_FILE)
         commit = _git(self.project.root, "rev-parse", "HEAD")
@@ -183,24 +220,11 @@ class Tracking:
         return tags
 
 
-def _reach(uri: str) -> None:
-    """Raises Unreachable within seconds when an MLflow server does not answer."""
-    if not uri.startswith(("http://", "https://")):
-        return
-    page = re.sub(r"//[^/@]*@", "//", uri.rstrip("/")) + "/health"
+def _fulfil(future: Future[Any], make: Callable[[], Any]) -> None:
     try:
-        urllib.request.urlopen(page, timeout=3).close()  # noqa: S310 - http and https only, see above
-    except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in is said by MLflow
-    except (OSError, ValueError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        what = f"the MLflow server {_shown(uri)} does not answer ({reason})"
-        raise Unreachable(f"{what} → start it, or unset MLFLOW_TRACKING_URI") from None
-
-
-def _shown(uri: str) -> str:
-    """The URI without the password that it may hold."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+        future.set_result(make())
+    except BaseException as error:
+        future.set_exception(error)
 
 
 def _git(root: Path, *arguments: str) -> str | None:

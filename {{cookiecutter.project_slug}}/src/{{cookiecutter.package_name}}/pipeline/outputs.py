@@ -1,0 +1,139 @@
+"""What a stage writes waits aside until the stage has finished, and is held against what dvc.yaml declares."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from ..errors import BadInput
+from ..paths import STATE
+from . import contract
+from .project import Project
+
+OF_THE_STORE = ("mlflow.db", "mlartifacts", "mlruns")
+MANY = 3  # more files read from one folder: the folder is the dependency
+
+
+class Undeclared(Exception):
+    """A stage wrote what dvc.yaml does not list."""
+
+    exit_code = 1
+
+
+class Outputs:
+    """The outputs of one run of one stage: aside while it runs, in place when it has finished, gone when it failed."""
+
+    def __init__(self, project: Project, stage: str) -> None:
+        self.project, self.stage = project, stage
+        self.declared = project.made(stage)
+        self.aside = project.root / STATE / "outputs"
+        self.record = _record(project, stage)
+        shutil.rmtree(self.aside, ignore_errors=True)
+        self.aside.mkdir(parents=True)
+        self.before = self._look()
+
+    def environment(self) -> dict[str, str]:
+        """What tells the kernel where to write, and where to note what it opens."""
+        return {"NB_ROOT": str(self.project.root), "NB_OUTPUTS": str(self.aside), "NB_RECORD": str(self.record)}
+
+    def publish(self, cell_at: Callable[[int], int]) -> None:
+        """Moves the outputs to their places. Raises Undeclared or BadInput before the first is moved."""
+        for path, cell in self._undeclared(cell_at).items():
+            where = f"in code cell {cell}" if cell else "after its last cell"
+            hint = f"add it to outs of stage '{self.stage}' in dvc.yaml, or write it outside the project"
+            raise Undeclared(f"{self.stage} writes {path} {where}, which it does not declare → {hint}")
+        for path in self.declared:
+            if not (self.aside / path).exists() and not (self.project.root / path).exists():
+                if path != contract.executed(self.stage):
+                    hint = "write it in the notebook, or remove it from dvc.yaml"
+                    raise BadInput(f"{self.stage} left no {path} → {hint}")
+        for path in self._aside():
+            target = self.project.root / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(self.aside / path, target)
+
+    def withdraw(self) -> None:
+        """Removes what a failed run wrote straight to the place of an output: half of it may be missing."""
+        for path in self._changed():
+            if covers(self.declared, path):
+                (self.project.root / path).unlink(missing_ok=True)
+
+    def _undeclared(self, cell_at: Callable[[int], int]) -> dict[str, int]:
+        """The files written although dvc.yaml does not list them, and the code cell that wrote each."""
+        written = {path: cell for path, writes, cell in opened(self.project, self.stage) if writes}
+        seen = {path: written.get(path, 0) for path in self._aside()}
+        for path, cell in written.items():
+            if (self.project.root / path).exists():
+                seen[path] = cell
+        for path in self._changed():
+            if path not in seen:
+                place = self.project.root / path
+                seen[path] = cell_at(place.stat().st_ctime_ns) if place.exists() else 0
+        return {path: cell for path, cell in sorted(seen.items()) if not covers(self.declared, path)}
+
+    def _aside(self) -> list[str]:
+        return [path.relative_to(self.aside).as_posix() for path in self.aside.rglob("*") if path.is_file()]
+
+    def _look(self) -> dict[str, tuple[int, int]]:
+        """Size and time of change of each file in the folders of results: not every writer is seen by Python."""
+        root, paths = self.project.root, [p for name in self.project.stages for p in self.project.made(name)]
+        folders = {path.split("/")[0] for path in paths if "/" in path}
+        entries = [entry for folder in sorted(folders) if (root / folder).is_dir() for entry in _files(root / folder)]
+        stats = {Path(entry).relative_to(root).as_posix(): entry.stat(follow_symlinks=False) for entry in entries}
+        kept = {name: stat for name, stat in stats.items() if not name.startswith("reports/notebooks/")}
+        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in kept.items()}
+
+    def _changed(self) -> list[str]:
+        after = self._look()
+        return sorted(path for path in self.before.keys() | after.keys() if self.before.get(path) != after.get(path))
+
+
+def undeclared_reads(project: Project, stage: str) -> dict[str, int]:
+    """What the last run of the stage read and does not depend on, and the code cell that did; a folder for many files."""
+    known = [*project.files(stage, "deps"), *project.made(stage), "params.yaml"]
+    found: dict[str, int] = {}
+    for path, writes, cell in opened(project, stage):
+        if not writes and not covers(known, path) and (project.root / path).is_file():
+            found.setdefault(path, cell)
+    return _gathered(found)
+
+
+def opened(project: Project, stage: str) -> Iterator[tuple[str, bool, int]]:
+    """The project's files that the stage's last run opened: path from the root, whether to write, code cell."""
+    try:
+        lines = _record(project, stage).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        path, writes, cell = json.loads(line)
+        name = Path(path).relative_to(project.root).as_posix()
+        name = name.removeprefix(f"{(STATE / 'outputs').as_posix()}/")
+        if not any(part.startswith(".") for part in name.split("/")) and not name.startswith(OF_THE_STORE):
+            yield name, writes, cell
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(Path(entry))
+            else:
+                yield entry
+
+
+def covers(declared: list[str], path: str) -> bool:
+    """Whether the path is one of those declared, or lies in one."""
+    return any(one in declared for one in (path, *map(str, PurePosixPath(path).parents)))
+
+
+def _gathered(found: dict[str, int]) -> dict[str, int]:
+    folders = [str(PurePosixPath(path).parent) for path in found]
+    gathered: dict[str, int] = {}
+    for (path, cell), folder in zip(found.items(), folders, strict=True):
+        gathered.setdefault(folder if folders.count(folder) > MANY and folder != "." else path, cell)
+    return gathered
+
+
+def _record(project: Project, stage: str) -> Path:
+    return project.root / STATE / f"{stage}.opened"
