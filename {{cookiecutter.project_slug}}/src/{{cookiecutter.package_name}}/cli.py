@@ -24,7 +24,11 @@ def run(stage: Stage) -> None:
 
 
 @app.command()
-def check() -> None:
+def check(
+    reproducible: Annotated[
+        bool, typer.Option(help="Also run the pipeline twice, in clones that differ in all but their inputs.")
+    ] = False,
+) -> None:
     """Hold notebooks, params.yaml and dvc.yaml against each other; exit 1 with one line per fault."""
     from .pipeline.contract import check
     from .pipeline.project import load
@@ -34,19 +38,28 @@ def check() -> None:
         faults = check(project)
     except BadInput as error:
         faults = [str(error)]
-    if faults:
-        typer.echo("\n".join(faults), err=True)
-        raise typer.Exit(1)
+    _fail_with(faults)
     typer.echo(f"{len(project.stages)} stages keep their contract")
+    if reproducible:
+        from .pipeline.reproduce import differences
+
+        with _said():
+            _fail_with(differences(project))
+        typer.echo("two runs gave the same bytes")
 
 
 @app.command()
-def sync() -> None:
+def sync(
+    from_run: Annotated[
+        bool, typer.Option("--from-run", help="Also add to dvc.yaml what the last runs read and do not depend on.")
+    ] = False,
+) -> None:
     """Write what can be derived: dependencies, missing parameter lines, canonical notebooks."""
-    from .pipeline.sync import sync
+    from .pipeline.sync import add_reads, sync
 
     with _said():
-        typer.echo("\n".join(sync(ROOT)) or "nothing to do")
+        added = add_reads(ROOT) if from_run else []
+        typer.echo("\n".join([*added, *sync(ROOT)]) or "nothing to do")
 
 
 @app.command()
@@ -56,6 +69,25 @@ def new(name: Stage) -> None:
 
     with _said():
         typer.echo("\n".join(new(ROOT, name)) or f"'{name}' is complete")
+
+
+@app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended without loss.")] = False,
+) -> None:
+    """Look at environment, DVC, MLflow and notebooks; say what is wrong; exit 1 when something stays wrong."""
+    from .pipeline.doctor import report
+
+    with _said():
+        lines, well = report(ROOT, fix)
+        typer.echo("\n".join(lines))
+        raise typer.Exit(0 if well else 1)
+
+
+def _fail_with(faults: list[str]) -> None:
+    if faults:
+        typer.echo("\n".join(faults), err=True)
+        raise typer.Exit(1)
 
 
 @contextmanager

@@ -70,7 +70,8 @@ class Progress:
 
     def remaining(self, cell: Any = None) -> int | None:
         """Seconds that the stage may still take, at least one; None when there is no limit."""
-        return self.timeout and max(1, round(self.timeout - (time.monotonic() - self.started)))
+        passed = time.monotonic() - self.started
+        return max(1, round(self.timeout - passed)) if self.timeout else None
 
     def cell_at(self, moment: int) -> int:
         """The number of the code cell that ran at a time in nanoseconds."""

@@ -1,9 +1,10 @@
-"""The kernel of a stage, `python -m …pipeline.kernel`: ipykernel that dies with its runner and notes the files it opens."""
+"""The kernel of a stage: ipykernel that dies with its runner and notes the files it opens."""
 
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ PATHS: dict[str, Callable[[tuple[Any, ...]], list[tuple[Any, bool]]]] = {
 
 
 class Witness:
-    """Writes a line `[path, whether to write, code cell]` for each file of the project that Python opens."""
+    """Writes a line `[path, whether to write, time in ns]` for each file of the project that Python opens."""
 
     def __init__(self, root: Path, record: Path) -> None:
         self.root, self.apart = str(root) + os.sep, (str(root / "src") + os.sep, sys.prefix + os.sep)
@@ -35,19 +36,11 @@ class Witness:
     def _note(self, path: str, writes: bool) -> None:
         if path.startswith(self.root) and not path.startswith(self.apart) and (path, writes) not in self.seen:
             self.seen.add((path, writes))
-            os.write(self.file, (json.dumps([path, writes, _code_cell()]) + "\n").encode())
+            os.write(self.file, (json.dumps([path, writes, time.time_ns()]) + "\n").encode())
 
 
 def _writes(mode: str | None, flags: int) -> bool:
     return bool(set(mode) & set("wax+")) if mode else bool(flags & WRITING)
-
-
-def _code_cell() -> int:
-    """The number of the code cell that runs, counted from 1."""
-    from IPython.core.getipython import get_ipython
-
-    shell = get_ipython()
-    return shell.execution_count if shell else 0
 
 
 def main() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import BadInput
 from ..paths import STATE
-from . import contract
 from .project import Project
 
 OF_THE_STORE = ("mlflow.db", "mlartifacts", "mlruns")
@@ -39,19 +38,18 @@ class Outputs:
 
     def publish(self, cell_at: Callable[[int], int]) -> None:
         """Moves the outputs to their places. Raises Undeclared or BadInput before the first is moved."""
-        for path, cell in self._undeclared(cell_at).items():
-            where = f"in code cell {cell}" if cell else "after its last cell"
+        for path, moment in self._undeclared().items():
+            what = f"{self.stage} writes {path} in code cell {cell_at(moment)}, which it does not declare"
             hint = f"add it to outs of stage '{self.stage}' in dvc.yaml, or write it outside the project"
-            raise Undeclared(f"{self.stage} writes {path} {where}, which it does not declare → {hint}")
+            raise Undeclared(f"{what} → {hint}")
         for path in self.declared:
             if not (self.aside / path).exists() and not (self.project.root / path).exists():
-                if path != contract.executed(self.stage):
-                    hint = "write it in the notebook, or remove it from dvc.yaml"
-                    raise BadInput(f"{self.stage} left no {path} → {hint}")
+                raise BadInput(f"{self.stage} left no {path} → write it in the notebook, or remove it from dvc.yaml")
         for path in self._aside():
             target = self.project.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(self.aside / path, target)
+        shutil.rmtree(self.aside)
 
     def withdraw(self) -> None:
         """Removes what a failed run wrote straight to the place of an output: half of it may be missing."""
@@ -59,18 +57,15 @@ class Outputs:
             if covers(self.declared, path):
                 (self.project.root / path).unlink(missing_ok=True)
 
-    def _undeclared(self, cell_at: Callable[[int], int]) -> dict[str, int]:
-        """The files written although dvc.yaml does not list them, and the code cell that wrote each."""
-        written = {path: cell for path, writes, cell in opened(self.project, self.stage) if writes}
-        seen = {path: written.get(path, 0) for path in self._aside()}
-        for path, cell in written.items():
-            if (self.project.root / path).exists():
-                seen[path] = cell
+    def _undeclared(self) -> dict[str, int]:
+        """The files written although dvc.yaml does not list them, and when."""
+        written = {path: moment for path, writes, moment in opened(self.project, self.stage) if writes}
+        seen = dict.fromkeys([*self._aside(), *self._changed()], 0)
+        seen |= {path: written[path] for path in written if path in seen or (self.project.root / path).exists()}
         for path in self._changed():
-            if path not in seen:
-                place = self.project.root / path
-                seen[path] = cell_at(place.stat().st_ctime_ns) if place.exists() else 0
-        return {path: cell for path, cell in sorted(seen.items()) if not covers(self.declared, path)}
+            if not seen[path] and (self.project.root / path).exists():
+                seen[path] = (self.project.root / path).stat().st_ctime_ns
+        return {path: moment for path, moment in sorted(seen.items()) if not covers(self.declared, path)}
 
     def _aside(self) -> list[str]:
         return [path.relative_to(self.aside).as_posix() for path in self.aside.rglob("*") if path.is_file()]
@@ -90,27 +85,27 @@ class Outputs:
 
 
 def undeclared_reads(project: Project, stage: str) -> dict[str, int]:
-    """What the last run of the stage read and does not depend on, and the code cell that did; a folder for many files."""
+    """What the last run of the stage read and does not depend on, and when; the folder where it read many."""
     known = [*project.files(stage, "deps"), *project.made(stage), "params.yaml"]
     found: dict[str, int] = {}
-    for path, writes, cell in opened(project, stage):
+    for path, writes, moment in opened(project, stage):
         if not writes and not covers(known, path) and (project.root / path).is_file():
-            found.setdefault(path, cell)
+            found.setdefault(path, moment)
     return _gathered(found)
 
 
 def opened(project: Project, stage: str) -> Iterator[tuple[str, bool, int]]:
-    """The project's files that the stage's last run opened: path from the root, whether to write, code cell."""
+    """The project's files that the stage's last run opened: path from the root, whether to write, time in ns."""
     try:
         lines = _record(project, stage).read_text(encoding="utf-8").splitlines()
     except OSError:
         return
     for line in lines:
-        path, writes, cell = json.loads(line)
+        path, writes, moment = json.loads(line)
         name = Path(path).relative_to(project.root).as_posix()
         name = name.removeprefix(f"{(STATE / 'outputs').as_posix()}/")
         if not any(part.startswith(".") for part in name.split("/")) and not name.startswith(OF_THE_STORE):
-            yield name, writes, cell
+            yield name, writes, moment
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
@@ -130,8 +125,8 @@ def covers(declared: list[str], path: str) -> bool:
 def _gathered(found: dict[str, int]) -> dict[str, int]:
     folders = [str(PurePosixPath(path).parent) for path in found]
     gathered: dict[str, int] = {}
-    for (path, cell), folder in zip(found.items(), folders, strict=True):
-        gathered.setdefault(folder if folders.count(folder) > MANY and folder != "." else path, cell)
+    for (path, moment), folder in zip(found.items(), folders, strict=True):
+        gathered.setdefault(folder if folders.count(folder) > MANY and folder != "." else path, moment)
     return gathered
 
 

@@ -23,7 +23,8 @@ class Interrupted(BaseException):
     """The run was told to stop by a signal; the exit code says which, as shells do."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name} → dvc repro goes on from the last finished stage")
+        name = signal.Signals(number).name
+        super().__init__(f"interrupted by {name} → dvc repro goes on after the last finished stage")
         self.exit_code = 128 + number
 
 

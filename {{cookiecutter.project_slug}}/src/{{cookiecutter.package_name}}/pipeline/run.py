@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from .. import parameters
 from ..errors import BadInput, GateClosed, NoSpace, Unreachable, first_line, out_of_space
@@ -35,8 +34,7 @@ def run(root: Path, name: str) -> None:
         with alone(root, name):
             _close_what_was_left(root)
             with Tracking(project, name) as run:
-                run.executed = _execute(project, name, run)
-            _note_reads(project, name)
+                _execute(project, name, run)
 
 
 def _close_what_was_left(root: Path) -> None:
@@ -45,9 +43,9 @@ def _close_what_was_left(root: Path) -> None:
             _note(tracking.close(root, left))
 
 
-def _note_reads(project: Project, name: str) -> None:
-    for path, cell in undeclared_reads(project, name).items():
-        what = f"{name} reads {path} in code cell {cell}, but does not depend on it"
+def _note_reads(project: Project, name: str, cell_at: Callable[[int], int]) -> None:
+    for path, moment in undeclared_reads(project, name).items():
+        what = f"{name} reads {path} in code cell {cell_at(moment)}, but does not depend on it"
         _note(f"{what} → add it to deps of stage '{name}' in dvc.yaml, or: nb sync --from-run")
 
 
@@ -56,24 +54,25 @@ def _note(text: str | None) -> None:
         print(f"note: {text}", file=sys.stderr, flush=True)
 
 
-def _execute(project: Project, name: str, run: Tracking) -> Path:
-    """The path of the executed notebook; a failed one is kept beside its place, under another name."""
-    final = project.root / contract.executed(name)
+def _execute(project: Project, name: str, run: Tracking) -> None:
+    """Leaves outputs and executed notebook; a failed notebook is kept beside its place, under another name."""
+    executed = contract.executed(name)
+    final, outputs = project.root / executed, Outputs(project, name)
     running, failed = final.with_suffix(".running.ipynb"), final.with_suffix(".failed.ipynb")
     final.parent.mkdir(parents=True, exist_ok=True)
     failed.unlink(missing_ok=True)
-    outputs = Outputs(project, name)
+    run.executed = failed
     try:
         cell_at = _papermill(project, name, running, run, outputs)
-        notebooks.write(notebooks.normalised(notebooks.read(running), project.root), outputs.aside / contract.executed(name))
+        notebooks.write(notebooks.normalised(notebooks.read(running), project.root), outputs.aside / executed)
+        _note_reads(project, name, cell_at)
         outputs.publish(cell_at)
     except BaseException as error:
         outputs.withdraw()
         _keep(running, failed, project.root)
-        run.executed = failed
         raise _told(error, name, failed.relative_to(project.root)) from None
     running.unlink()
-    return final
+    run.executed = final
 
 
 def _keep(running: Path, failed: Path, root: Path) -> None:
@@ -84,9 +83,7 @@ def _keep(running: Path, failed: Path, root: Path) -> None:
             notebooks.write(notebooks.normalised(notebooks.read(failed), root), failed)
 
 
-def _papermill(
-    project: Project, name: str, output: Path, run: Tracking, outputs: Outputs
-) -> Callable[[int], int]:
+def _papermill(project: Project, name: str, output: Path, run: Tracking, outputs: Outputs) -> Callable[[int], int]:
     """Executes the notebook; returns what tells the code cell that ran at a given time."""
     from papermill.engines import papermill_engines
     from papermill.execute import execute_notebook

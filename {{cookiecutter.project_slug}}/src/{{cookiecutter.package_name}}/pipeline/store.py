@@ -53,10 +53,7 @@ class Store:
     @cached_property
     def client(self) -> Any:
         """MLflow's client. Takes seconds: MLflow is imported."""
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        for name, value in PATIENT.items():
-            os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
+        _before_import()
         from mlflow import MlflowClient
 
         return MlflowClient(self.uri)
@@ -68,6 +65,7 @@ class Store:
     @contextmanager
     def answering(self, stage: str) -> Iterator[None]:
         """Turns a store's own errors into one sentence; what the stage computed is there already."""
+        _before_import()
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -101,3 +99,10 @@ class Store:
             return self.client.create_experiment(self.experiment, place, kind)
         except MlflowException:  # another pipeline was faster
             return self.client.get_experiment_by_name(self.experiment).experiment_id
+
+
+def _before_import() -> None:
+    """What MLflow reads from the environment when it is imported; a value of the user's wins."""
+    names = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+    for name, value in (names | {f"MLFLOW_HTTP_REQUEST_{name}": value for name, value in PATIENT.items()}).items():
+        os.environ.setdefault(name, value)

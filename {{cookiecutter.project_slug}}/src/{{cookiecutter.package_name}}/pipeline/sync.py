@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap
 from ..errors import BadInput
 from ..paths import PACKAGE
 from . import contract, notebooks
+from .outputs import undeclared_reads
 from .project import Project, load, writer
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -43,6 +44,18 @@ def new(root: Path, name: str) -> list[str]:
         _write_pipeline(project)
         changed.append(f"wrote stage '{name}' of dvc.yaml")
     return [*changed, *sync(root)]
+
+
+def add_reads(root: Path) -> list[str]:
+    """Adds to each stage's deps what its last run read and does not depend on, and returns one line for each."""
+    project, added = load(root), []
+    for name in project.stages:
+        for path in undeclared_reads(project, name):
+            project.stages[name].setdefault("deps", []).insert(0, path)
+            added.append(f"added {path} to deps of stage '{name}'")
+    if added:
+        _write_pipeline(project)
+    return added
 
 
 def _declared(path: Path) -> set[str]:

@@ -1,0 +1,216 @@
+"""What can happen to a pipeline, and what must hold afterwards: the rows of test_faults.py and of `nox -s chaos`."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from conftest import commit, git
+
+STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
+TRACKED = ["train", "export", "evaluate", "describe"]
+MOMENTS = {"start": "imports", "end": None}
+WAIT = "import os, pathlib, time; pathlib.Path(os.environ['HERE']).write_text(f'{os.getpid()} {os.getppid()}'); "
+
+
+def prepare(project: Path) -> None:
+    """Lets each notebook suffer, at its start or its end, what the variables FAULT_START and FAULT_END say."""
+    for stage in STAGES:
+        path = project / "notebooks" / f"{stage}.ipynb"
+        notebook = json.loads(path.read_text("utf-8"))
+        code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+        imports = next(cell for cell in code if cell["id"] == "imports")
+        last = next(cell for cell in reversed(code) if "data.write_" in "".join(cell["source"]))
+        for cell, moment in ((imports, "START"), (last, "END")):
+            line = f'exec(__import__("os").environ.get("FAULT_{moment}", ""))\n'
+            lines = "".join(cell["source"]).splitlines(keepends=True)
+            place = len(lines) if moment == "START" else len(lines) - 1
+            if moment == "START":
+                lines[-1] += "\n"
+            cell["source"] = [*lines[:place], line, *lines[place:]]
+        path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def forget(project: Path, stage: str) -> list[Path]:
+    """Takes the project back to where the stage never ran; returns what the cache would hold of it."""
+    lock = project / "dvc.lock"
+    hashes = [out["md5"] for out in yaml.safe_load(lock.read_text("utf-8"))["stages"][stage]["outs"]]
+    cached = [project / ".dvc/cache/files/md5" / one[:2] / one[2:] for one in hashes]
+    for path in cached:
+        path.unlink(missing_ok=True)
+    shutil.rmtree(project / ".dvc/cache/runs")
+    for path in outs(project, stage):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    entry = rf"^  {stage}:\n(?:    .*\n|  - .*\n)*"
+    lock.write_text(re.sub(entry, "", lock.read_text("utf-8"), flags=re.MULTILINE), encoding="utf-8")
+    commit(project)
+    return cached
+
+
+def outs(project: Path, stage: str) -> list[Path]:
+    """Where the stage leaves what it makes."""
+    listed = yaml.safe_load((project / "dvc.yaml").read_text("utf-8"))["stages"][stage]
+    entries = [entry for kind in ("outs", "metrics") for entry in listed.get(kind, [])]
+    return [project / (next(iter(entry)) if isinstance(entry, dict) else entry) for entry in entries]
+
+
+def gone(pid: int) -> bool:
+    """Whether the process has ended; one that waits to be collected by its parent has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def within(seconds: float, holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.1)
+    return holds()
+
+
+def statuses(project: Path) -> list[str]:
+    """The status of each MLflow run, the oldest first."""
+    if not (project / "mlflow.db").exists():
+        return []
+    with sqlite3.connect(project / "mlflow.db") as store:
+        return [status for (status,) in store.execute("select status from runs order by start_time")]
+
+
+@dataclass
+class Case:
+    """A project whose stage is about to run for the first time, and the environment that it runs in."""
+
+    project: Path
+    stage: str
+    environment: dict[str, str]
+    here: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.results = self.locked()
+        self.cached = forget(self.project, self.stage)
+        self.here = self.project.parent / "here"
+        self.here.unlink(missing_ok=True)
+        self.environment = self.environment | {"HERE": str(self.here), "PYTHONPATH": str(self.project / "src")}
+
+    def locked(self) -> Any:
+        """What dvc.lock says of each stage: the hashes of all that it takes and leaves."""
+        return yaml.safe_load((self.project / "dvc.lock").read_text("utf-8"))["stages"]
+
+    def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+        program = shutil.which(command[0], path=self.environment["PATH"])
+        assert program
+        return subprocess.Popen(
+            [program, *command[1:]],
+            cwd=self.project,
+            env=self.environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+
+    def call(self, *command: str, **variables: str) -> tuple[int, str]:
+        process = self.start(*command, **variables)
+        said, _ = process.communicate()
+        return process.returncode, said
+
+    def arrived(self) -> tuple[int, int]:
+        """The processes of kernel and runner, as soon as the notebook waits."""
+        assert within(60, lambda: self.here.exists() and " " in self.here.read_text("utf-8"))
+        kernel, runner = map(int, self.here.read_text("utf-8").split())
+        return kernel, runner
+
+    def recorded(self) -> bool:
+        """Whether the stage's MLflow run is open by now."""
+        notes = [json.loads(path.read_text("utf-8")) for path in (self.project / ".dvc/tmp/nb/runs").glob("*.json")]
+        return any(note["run_id"] for note in notes)
+
+    def unfinished(self) -> Iterator[str]:
+        """What of a stage that did not finish may be taken for a result."""
+        for path in outs(self.project, self.stage):
+            if path.exists():
+                yield f"{path.relative_to(self.project)} is there"
+        if f"  {self.stage}:\n" in (self.project / "dvc.lock").read_text("utf-8"):
+            yield "dvc.lock has the stage"
+        if any(path.exists() for path in self.cached):
+            yield "something is cached"
+
+    def unrepaired(self) -> Iterator[str]:
+        """What the next plain command did not bring in order."""
+        code, said = self.call("dvc", "repro")
+        if code:
+            yield f"dvc repro ends with {code}: {said[-500:]}"
+        if self.locked() != self.results:
+            yield "other bytes than those of an undisturbed run"
+        if "RUNNING" in statuses(self.project):
+            yield "a run stays RUNNING"
+        if list((self.project / "reports/notebooks").glob("*.running.ipynb")):
+            yield "a notebook stays running"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """A process of the pipeline is sent a signal while the stage's notebook is at work."""
+
+    target: str  # dvc, runner, kernel, or group: what Ctrl-C in a terminal reaches
+    number: int
+    stage: str
+    code: int | None = None  # of nb, as DVC prints it; None where DVC cannot print any more
+    status: str | None = None  # of the run, before the next command; None where nobody is left to write it
+
+    def __str__(self) -> str:
+        return f"{self.target}-{signal.Signals(self.number).name}-{self.stage}"
+
+    def broken_promises(self, case: Case) -> Iterator[str]:
+        before = statuses(case.project)
+        process = case.start("dvc", "repro", FAULT_END=WAIT + "time.sleep(100)")
+        kernel, runner = case.arrived()
+        if case.stage in TRACKED:
+            assert within(60, case.recorded)
+        if self.target == "group":
+            os.killpg(process.pid, self.number)
+        else:
+            os.kill({"dvc": process.pid, "runner": runner, "kernel": kernel}[self.target], self.number)
+        if not within(5, lambda: gone(runner) and gone(kernel)):
+            yield f"orphans: {[pid for pid in (runner, kernel) if not gone(pid)]}"
+            for pid in (process.pid, runner, kernel):
+                if not gone(pid):
+                    os.kill(pid, signal.SIGKILL)
+        said, _ = process.communicate()
+        if process.returncode == 0:
+            yield "dvc ends with 0"
+        if self.code is not None and f"exited with {self.code}" not in said:
+            yield f"not exit code {self.code}: {said[-300:]}"
+        yield from case.unfinished()
+        if self.status and case.stage in TRACKED:
+            wanted = [*before, self.status] if case.stage == "train" else before
+            if statuses(case.project) != wanted:
+                yield f"runs are {statuses(case.project)}, not {wanted}"
+        yield from case.unrepaired()
+
+
+def kills(stages: list[str]) -> Iterator[Kill]:
+    """Every process, every signal, at each of the stages."""
+    for stage in stages:
+        yield Kill("group", signal.SIGINT, stage, 130, "KILLED")
+        yield Kill("dvc", signal.SIGTERM, stage, None, "KILLED")
+        yield Kill("dvc", signal.SIGKILL, stage, None, "KILLED")
+        yield Kill("runner", signal.SIGINT, stage, 130, "KILLED")
+        yield Kill("runner", signal.SIGTERM, stage, 143, "KILLED")
+        yield Kill("runner", signal.SIGKILL, stage, -9, None)
+        yield Kill("kernel", signal.SIGINT, stage, 1, "FAILED")
+        yield Kill("kernel", signal.SIGTERM, stage, 1, "FAILED")
+        yield Kill("kernel", signal.SIGKILL, stage, 1, "FAILED")
