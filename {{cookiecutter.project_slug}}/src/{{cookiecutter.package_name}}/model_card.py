@@ -1,11 +1,14 @@
 """The model card: what the model is, for whom, how good and within which limits, for people and for catalogues."""
 
 import platform
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+with warnings.catch_warnings():  # tqdm misses ipywidgets, and would write a path of this machine into the notebook
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "pandas", "numpy")
 PLOTS = {

@@ -1,5 +1,6 @@
 """The figures: each takes a small table, states its finding in the title, and is drawn without global state."""
 
+import logging
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a new user's first figure tells of a cache
 BLUE, ORANGE, GREY = "#2f6f9f", "#d9822b", "#8a8f98"
 
 

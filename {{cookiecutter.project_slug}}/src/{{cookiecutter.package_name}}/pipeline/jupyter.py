@@ -1,4 +1,4 @@
-"""Jupyter's server extension: a notebook that is saved is written in its canonical form, so that no stage goes stale."""
+"""Jupyter's server extension: a saved notebook is written in its canonical form, so that no stage goes stale."""
 
 from pathlib import Path
 from typing import Any

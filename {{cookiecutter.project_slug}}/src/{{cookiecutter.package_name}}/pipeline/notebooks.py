@@ -5,6 +5,7 @@ import hashlib
 import json
 import keyword
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,12 @@ from ..errors import BadInput
 Notebook = dict[str, Any]
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 VOLATILE = {"ExecuteTime", "collapsed", "execution", "papermill", "scrolled", "trusted"}
-ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
+# What differs from run to run or from place to place, and what stands for it: a regular expression each.
+UNSTEADY = {
+    r"\b0x[0-9a-fA-F]{6,16}\b": "0x…",
+    r"[^\s\"'(]*ipykernel_\d+[/\\]\d+\.py": "cell.py",
+    re.escape(sys.prefix): "environment",
+}
 
 
 @dataclass(frozen=True)
@@ -109,13 +115,18 @@ def canonical(notebook: Notebook) -> Notebook:
 
 
 def normalised(executed: Notebook, root: Path) -> Notebook:
-    """An executed notebook without what differs from run to run: times, random ids, addresses, the project's place."""
-    cells = []
+    """An executed notebook without what differs from run to run: times, random ids, addresses, places."""
+    patterns, cells = unsteady(root), []
     for cell in executed["cells"]:
         metadata = _steady(cell["metadata"])
         identity = "injected-parameters" if "injected-parameters" in metadata.get("tags", []) else cell["id"]
-        cells.append({**cell, "id": identity, "metadata": metadata} | _steady_outputs(cell, str(root)))
+        cells.append({**cell, "id": identity, "metadata": metadata} | _steady_outputs(cell, patterns))
     return {**executed, "cells": cells, "metadata": _steady(executed["metadata"])}
+
+
+def unsteady(root: Path) -> dict[str, str]:
+    """The regular expressions of what an output may hold of this run and this place, and what stands for each."""
+    return UNSTEADY | {re.escape(str(root)): "."}
 
 
 def heading(notebook: Notebook, index: int) -> str:
@@ -157,8 +168,18 @@ def _steady(metadata: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metadata.items() if name not in VOLATILE}
 
 
-def _steady_outputs(cell: dict[str, Any], root: str) -> dict[str, Any]:
+def _steady_outputs(cell: dict[str, Any], patterns: dict[str, str]) -> dict[str, Any]:
     if cell["cell_type"] != "code":
         return {}
-    text = ADDRESS.sub("0x…", json.dumps(cell["outputs"], ensure_ascii=False))
-    return {"outputs": json.loads(text.replace(json.dumps(root, ensure_ascii=False)[1:-1], "."))}
+    return {"outputs": [_replaced(output, patterns) for output in cell["outputs"]]}
+
+
+def _replaced(value: Any, patterns: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        for pattern, steady in patterns.items():
+            value = re.sub(pattern, steady, value)
+    elif isinstance(value, list):
+        return [_replaced(one, patterns) for one in value]
+    elif isinstance(value, dict):
+        return {name: one if name == "image/png" else _replaced(one, patterns) for name, one in value.items()}
+    return value

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import sysconfig
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -120,10 +121,11 @@ def _environment(project: Project) -> dict[str, str]:
     """What the kernel gets: this project's own sources first, and the same hashes each time."""
     sources = [str(project.root / "src"), os.environ.get("PYTHONPATH", "")]
     everywhere = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
-    return everywhere | {
-        "PYTHONPATH": os.pathsep.join(filter(None, sources)),
-        "IPYTHONDIR": str(project.root / STATE / "ipython"),  # the user's own startup files are not part of the project
+    settings = {  # the user's own are not part of the project
+        "IPYTHONDIR": str(project.root / STATE / "ipython"),
+        "MATPLOTLIBRC": str(Path(sysconfig.get_path("purelib"), "matplotlib", "mpl-data", "matplotlibrc")),
     }
+    return everywhere | settings | {"PYTHONPATH": os.pathsep.join(filter(None, sources))}
 
 
 def _with_injected(notebook: notebooks.Notebook, injects: bool) -> notebooks.Notebook:
