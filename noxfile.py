@@ -41,11 +41,17 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test of the template and of the baked project; `-- --fast` leaves out those marked slow."""
     arguments = [argument for argument in session.posargs if argument != "--fast"]
-    fast = ["-m", "not slow"] if "--fast" in session.posargs else []
+    left_out = "slow or chaos" if "--fast" in session.posargs else "chaos"
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
-    session.run("pytest", *fast, *arguments)
+    session.run("pytest", "-m", f"not ({left_out})", *arguments)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """The whole fault table: every process, every signal, every stage; and each protection taken away."""
+    session.run("pytest", "tests/test_faults.py", *session.posargs)
 
 
 @nox.session

@@ -7,21 +7,20 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
-from conftest import commit, git
+from conftest import commit
 
 STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
 TRACKED = ["train", "export", "evaluate", "describe"]
-MOMENTS = {"start": "imports", "end": None}
-WAIT = "import os, pathlib, time; pathlib.Path(os.environ['HERE']).write_text(f'{os.getpid()} {os.getppid()}'); "
+HERE = "import os, pathlib, time; pathlib.Path(os.environ['HERE']).write_text(f'{os.getpid()} {os.getppid()}'); "
+WAIT = HERE + "time.sleep(100)"
+HOLD = HERE + "import ctypes; ctypes.PyDLL(None).sleep(100)"  # keeps Python's lock: no other thread of the kernel runs
 
 
 def prepare(project: Path) -> None:
@@ -109,10 +108,8 @@ class Case:
         return yaml.safe_load((self.project / "dvc.lock").read_text("utf-8"))["stages"]
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
-        program = shutil.which(command[0], path=self.environment["PATH"])
-        assert program
         return subprocess.Popen(
-            [program, *command[1:]],
+            [shutil.which(command[0], path=self.environment["PATH"]) or command[0], *command[1:]],
             cwd=self.project,
             env=self.environment | variables,
             stdout=subprocess.PIPE,
@@ -130,6 +127,7 @@ class Case:
     def arrived(self) -> tuple[int, int]:
         """The processes of kernel and runner, as soon as the notebook waits."""
         assert within(60, lambda: self.here.exists() and " " in self.here.read_text("utf-8"))
+        assert within(60, lambda: self.stage not in TRACKED or self.recorded())
         kernel, runner = map(int, self.here.read_text("utf-8").split())
         return kernel, runner
 
@@ -170,16 +168,15 @@ class Kill:
     stage: str
     code: int | None = None  # of nb, as DVC prints it; None where DVC cannot print any more
     status: str | None = None  # of the run, before the next command; None where nobody is left to write it
+    at_work: str = WAIT
 
     def __str__(self) -> str:
         return f"{self.target}-{signal.Signals(self.number).name}-{self.stage}"
 
     def broken_promises(self, case: Case) -> Iterator[str]:
         before = statuses(case.project)
-        process = case.start("dvc", "repro", FAULT_END=WAIT + "time.sleep(100)")
+        process = case.start("dvc", "repro", FAULT_END=self.at_work)
         kernel, runner = case.arrived()
-        if case.stage in TRACKED:
-            assert within(60, case.recorded)
         if self.target == "group":
             os.killpg(process.pid, self.number)
         else:
@@ -214,3 +211,79 @@ def kills(stages: list[str]) -> Iterator[Kill]:
         yield Kill("kernel", signal.SIGINT, stage, 1, "FAILED")
         yield Kill("kernel", signal.SIGTERM, stage, 1, "FAILED")
         yield Kill("kernel", signal.SIGKILL, stage, 1, "FAILED")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The notebook fails by itself."""
+
+    name: str
+    stage: str
+    code: int
+    said: tuple[str, ...]
+    start: str = ""
+    end: str = ""
+    limit: int = 3600  # seconds of pipeline.stage_timeout
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.stage}"
+
+    def broken_promises(self, case: Case) -> Iterator[str]:
+        before = statuses(case.project)
+        params = case.project / "params.yaml"
+        text = params.read_text("utf-8")
+        params.write_text(text.replace("stage_timeout: 3600", f"stage_timeout: {self.limit}"), encoding="utf-8")
+        process = case.start("dvc", "repro", FAULT_START=self.start, FAULT_END=self.end)
+        try:
+            said, _ = process.communicate(timeout=self.limit if self.limit > 60 else 60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+            yield "it goes on and on"
+        params.write_text(text, encoding="utf-8")
+        if f"exited with {self.code}" not in said:
+            yield f"not exit code {self.code}: {said[-500:]}"
+        for words in (*self.said, "error: "):
+            if words not in said:
+                yield f"nothing is said of '{words}': {said[-1000:]}"
+        yield from case.unfinished()
+        wanted = [*before, "FAILED"] if case.stage == "train" else before
+        if statuses(case.project) != wanted:
+            yield f"runs are {statuses(case.project)}, not {wanted}"
+        yield from case.unrepaired()
+
+
+FILE_LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))"
+EXTRA = "(paths.ROOT / 'data' / 'extra.csv')"
+FAILURES = [
+    Failure(
+        "raises-after-half-its-outputs", "prepare", 1, ("code cell 6", "ValueError: odd"), end="raise ValueError('odd')"
+    ),
+    Failure(
+        "raises-after-half-a-file",
+        "train",
+        1,
+        ("train, code cell 9 (id save-model):", "    data.write_model(", "  > so far", "train.failed.ipynb"),
+        end="print('so far'); paths.MODEL.write_text('half'); raise ValueError('odd')",
+    ),
+    Failure("raises-a-lot", "evaluate", 1, ("IndexError: x",), end="raise IndexError('x' * 100_000)"),
+    Failure("asks-for-more-memory-than-there-is", "train", 1, ("MemoryError",), end="bytearray(10**15)"),
+    Failure("hangs", "export", 1, ("pipeline.stage_timeout",), end="import time; time.sleep(1000)", limit=8),
+    Failure("hangs-with-the-lock", "train", 1, ("pipeline.stage_timeout",), end=HOLD.replace("100", "1000"), limit=10),
+    Failure("has-no-room-for-a-file", "train", 6, ("train: [Errno 27]", "free some space"), end=FILE_LIMIT),
+    Failure("has-no-room-for-a-table", "prepare", 6, ("prepare: ", "free some space"), start=FILE_LIMIT),
+    Failure(
+        "writes-what-it-does-not-declare",
+        "train",
+        1,
+        ("train writes data/extra.csv in code cell 9, which it does not declare → add it to outs",),
+        end=f"{EXTRA}.write_text('x')",
+    ),
+    Failure(
+        "writes-unseen-by-python",
+        "prepare",
+        1,
+        ("prepare writes data/extra.csv in code cell 6, which it does not declare",),
+        end=f"import pyarrow.csv as c; c.write_csv(__import__('pyarrow').table({{'a': [1]}}), str({EXTRA}))",
+    ),
+]

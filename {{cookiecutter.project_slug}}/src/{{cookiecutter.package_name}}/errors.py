@@ -34,6 +34,7 @@ class NoSpace(Exception):
     exit_code = 6
 
 
+LONGEST = 300  # letters of somebody else's error that are repeated
 FULL = ("[Errno 28]", "[Errno 27]", "[Errno 122]", "No space left", "File too large", "disk is full", "uota exceeded")
 
 
@@ -43,8 +44,9 @@ def out_of_space(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, or its name."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of what an error says, not without end, or its name."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
 def did_you_mean(name: str, known: Iterable[object]) -> str:

@@ -18,7 +18,7 @@ VOLATILE = {"ExecuteTime", "collapsed", "execution", "papermill", "scrolled", "t
 # What differs from run to run or from place to place, and what stands for it: a regular expression each.
 UNSTEADY = {
     r"\b0x[0-9a-fA-F]{6,16}\b": "0x…",
-    r"[^\s\"'(]*ipykernel_\d+[/\\]\d+\.py": "cell.py",
+    r"(?<![^\s\"'(])[^\s\"'(]*ipykernel_\d+[/\\]\d+\.py": "cell.py",
     re.escape(sys.prefix): "environment",
 }
 
