@@ -100,11 +100,8 @@ def test_actions_are_pinned_by_hash(path: Path) -> None:
 def test_the_project_lists_what_it_imports(baked: Path) -> None:
     listed = tomllib.loads((baked / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     brought = {"sklearn": "scikit-learn", "ruamel": "ruamel.yaml", "nbclient": "papermill", "zmq": "ipykernel"}
-    brought |= {
-        "traitlets": "ipykernel",
-        "sqlalchemy": "mlflow",
-        "inference": "numpy",
-    }  # inference.py is copied beside MLflow's model
+    brought |= {"traitlets": "ipykernel", "jupyter_client": "ipykernel", "sqlalchemy": "mlflow"}
+    brought |= {"inference": "numpy"}  # inference.py is copied beside MLflow's model
     imported = {name for path in MODULES for name in third_party(path)}
     named = {re.split(r"[<>=]", one)[0] for one in listed}
     assert {brought.get(name, name.replace("_", "-")) for name in imported} - named == set()
