@@ -68,6 +68,16 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         r"params\.yaml:\d+: evaluate\.criteria\.f1_macro is 'high' but should be .*number",
         False,
     ),
+    "a timeout that is no number": (
+        replace("params.yaml", "stage_timeout: 3600", "stage_timeout: soon"),
+        r"params\.yaml:\d+: pipeline\.stage_timeout is 'soon' but should be .*number",
+        False,
+    ),
+    "a setting that nobody reads": (
+        replace("params.yaml", "stage_timeout: 3600", "stage_timeuot: 3600"),
+        r"params\.yaml:\d+: unknown setting 'stage_timeuot' in section 'pipeline' → did you mean 'stage_timeout'\?",
+        False,
+    ),
     "a word for a switch": (
         replace("params.yaml", "scale: false", "scale: no"),
         r"params\.yaml:\d+: train\.scale is 'no' but should be .*boolean",

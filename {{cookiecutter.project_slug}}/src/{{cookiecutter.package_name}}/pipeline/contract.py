@@ -11,6 +11,7 @@ from .project import Project
 
 Faults = Iterator[str]
 RUNNER = "pipeline"  # the section of params.yaml that speaks to `nb run`, not to a stage
+SETTINGS = {"stage_timeout": "Positive"}
 CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each parameter'
 
 
@@ -20,10 +21,10 @@ def check(project: Project, stages: list[str] | None = None) -> list[str]:
     Only the whole project's check minds outputs left in a notebook: they do not change what a stage does.
     """
     if stages is not None:
-        return [fault for name in stages for fault in _check_stage(project, name)]
+        return [*_settings(project), *(fault for name in stages for fault in _check_stage(project, name))]
     names = list(dict.fromkeys([*project.stages, *project.notebooks]))
     found = [fault for name in names for fault in _check_stage(project, name)]
-    return [*_sections(project), *found, *(fault for name in project.notebooks for fault in _form(project, name))]
+    return [*_settings(project), *_sections(project), *found, *(fault for name in project.notebooks for fault in _form(project, name))]
 
 
 def _check_stage(project: Project, name: str) -> Faults:
@@ -59,6 +60,21 @@ def _sections(project: Project) -> Faults:
             known = did_you_mean(str(name), project.stages)
             where = f"params.yaml:{_line(project.params, name)}"
             yield f"{where}: section '{name}' belongs to no stage{known or ' → remove it'}"
+
+
+def _settings(project: Project) -> Faults:
+    values = project.params.get(RUNNER) or {}
+    if not isinstance(values, dict):
+        line = _line(project.params, RUNNER)
+        yield f"params.yaml:{line}: section '{RUNNER}' is no mapping → write one name: value a line"
+        return
+    for key in values:
+        where = f"params.yaml:{_line(values, key)}"
+        if key not in SETTINGS:
+            known = did_you_mean(str(key), SETTINGS) or f" → write one of: {', '.join(SETTINGS)}"
+            yield f"{where}: unknown setting '{key}' in section '{RUNNER}'{known}"
+        elif found := annotations.mismatch(values[key], SETTINGS[key]):
+            yield f"{where}: {RUNNER}.{key} is {found.shown} but should be {found.expected} → mend it"
 
 
 def _command(project: Project, name: str) -> Faults:

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 
 from ..errors import BadInput, Busy, Unreachable
 from ..paths import PACKAGE, STATE, dvc_hash
-from . import contract, tracking
+from . import contract, open_runs
 from .processes import alone
 from .project import load
 from .sync import sync
@@ -168,7 +168,7 @@ def _removed(folder: Path) -> Callable[[], object]:
 
 
 def _store(root: Path) -> Findings:
-    for left in tracking.left_open(root):
+    for left in open_runs.left_open(root):
         what = f"the run of '{left.content['stage']}' was cut short and is still open"
         yield Finding(what, "start the MLflow server, then nb doctor --fix", _closed(root, left))
     path = root / "mlflow.db"
@@ -186,7 +186,7 @@ def _store(root: Path) -> Findings:
 
 
 def _closed(root: Path, left: Any) -> Callable[[], object]:
-    return lambda: tracking.close(root, left)
+    return lambda: open_runs.close(root, left)
 
 
 def _notebooks(root: Path) -> Findings:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .. import parameters
 from ..errors import BadInput, GateClosed, NoSpace, Unreachable, first_line, out_of_space
 from ..paths import STATE
-from . import contract, notebooks, tracking
+from . import contract, notebooks, open_runs
 from .outputs import Outputs, undeclared_reads
 from .processes import alone, stoppable
 from .project import Project, load
@@ -39,9 +39,9 @@ def run(root: Path, name: str) -> None:
 
 
 def _close_what_was_left(root: Path) -> None:
-    for left in tracking.left_open(root):
+    for left in open_runs.left_open(root):
         with suppress(Unreachable):  # the store is away: the next command tries again
-            _note(tracking.close(root, left))
+            _note(open_runs.close(root, left))
 
 
 def _note_reads(project: Project, name: str, cell_at: Callable[[int], int]) -> None:
@@ -95,7 +95,7 @@ def _papermill(project: Project, name: str, output: Path, run: Tracking, outputs
     papermill_engines.register("stage", StageEngine)
     sections = parameters.read(project.root / "params.yaml")
     values, source = sections.get(name) or {}, project.root / "notebooks" / f"{name}.ipynb"
-    timeout = sections.get("pipeline", {}).get("stage_timeout")
+    timeout = (sections.get(contract.RUNNER) or {}).get("stage_timeout")
     progress = Progress(name, _with_injected(project.notebooks[name], bool(values)), timeout)
     os.environ.update(_environment(project) | outputs.environment() | run.environment())
     try:

@@ -58,9 +58,18 @@ class Store:
 
         return MlflowClient(self.uri)
 
-    def hurry(self) -> None:
-        """From now on a server that does not answer at once is given up."""
-        os.environ.update({f"MLFLOW_HTTP_REQUEST_{name}": value for name, value in HURRIED.items()})
+    @contextmanager
+    def hurried(self, when: bool = True) -> Iterator[None]:
+        """Within it, a server that does not answer at once is given up."""
+        names = {f"MLFLOW_HTTP_REQUEST_{name}": value for name, value in HURRIED.items() if when}
+        before = {name: os.environ.get(name) for name in names}
+        os.environ.update(names)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                os.environ.update({name: value} if value is not None else {})
 
     @contextmanager
     def answering(self, stage: str) -> Iterator[None]:

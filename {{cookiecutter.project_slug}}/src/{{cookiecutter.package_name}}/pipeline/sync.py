@@ -26,7 +26,7 @@ def sync(root: Path) -> list[str]:
 
 def new(root: Path, name: str) -> list[str]:
     """A notebook, its params section and its stage, where they are missing; then `sync`."""
-    if not NAME.fullmatch(name):
+    if not NAME.fullmatch(name) or name == contract.RUNNER:
         raise BadInput(f"'{name}' is no name for a stage → use small letters, digits and _: nb new my_stage")
     project = load(root)
     path = root / "notebooks" / f"{name}.ipynb"

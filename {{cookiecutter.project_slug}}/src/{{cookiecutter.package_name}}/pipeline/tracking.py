@@ -1,6 +1,5 @@
 """One MLflow run per trained model: `train` opens it, the later stages log to the run of the model they were given."""
 
-import json
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -11,64 +10,16 @@ from typing import Any
 from uuid import uuid4
 
 from ..errors import NoSpace, Unreachable
-from ..paths import STATE, dvc_hash
+from ..paths import dvc_hash
 from . import imports, notebooks, recording
+from .open_runs import OPENED_BY, OpenRun
 from .processes import Interrupted
 from .project import Project
 from .recording import MODEL_FILE
 from .store import Store
 
 MODEL_TAG = "model_md5"
-OPENED_BY = "nb_run"  # the tag by which a run is found whose id was never heard of
 GRACE = 2  # seconds that an interrupted stage waits for its run to be open
-
-
-class Open:
-    """A file that stands as long as an MLflow run is open, with the status that the run gets if nobody closes it."""
-
-    def __init__(self, root: Path, token: str, **content: Any) -> None:
-        self.path, self.content = root / STATE / "runs" / f"{token}.json", {"token": token, **content}
-
-    def write(self, **more: Any) -> None:
-        self.content |= more
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        part = self.path.with_suffix(".part")
-        part.write_text(json.dumps(self.content), encoding="utf-8")
-        part.replace(self.path)
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-
-def left_open(root: Path) -> list[Open]:
-    """The runs that a stage opened and, being killed, did not close. Only for the holder of the project's lock."""
-    found = []
-    for path in sorted((root / STATE / "runs").glob("*.json")):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found.append(Open(root, **content))
-    return found
-
-
-def close(root: Path, left: Open) -> str | None:
-    """Gives a run that was left open its true status, and says so. Raises Unreachable when its store is not there."""
-    store = Store(root)
-    if store.shown != left.content["uri"]:
-        store = Store(root, left.content["uri"])
-    store.reach()
-    store.hurry()
-    with store.answering(left.content["stage"]):
-        for run_id in filter(None, [left.content["run_id"] or _run_of(store, left.content["token"])]):
-            store.client.set_terminated(run_id, left.content["status"])
-            left.remove()
-            return f"the run of '{left.content['stage']}' that was cut short is now {left.content['status']} in MLflow"
-    left.remove()
-    return None
-
-
-def _run_of(store: Store, token: str) -> str | None:
-    experiment = store.client.get_experiment_by_name(store.experiment)
-    runs = store.client.search_runs([experiment.experiment_id], f"tags.{OPENED_BY} = '{token}'") if experiment else []
-    return runs[0].info.run_id if runs else None
 
 
 class Tracking:
@@ -85,7 +36,15 @@ class Tracking:
         self.stages = [stage]
         self.store = Store(project.root)
         self.status_before: str | None = None
-        self.open = Open(project.root, uuid4().hex, stage=stage, uri=self.store.shown, run_id=None, status="KILLED")
+        self.open = OpenRun(
+            project.root,
+            uuid4().hex,
+            stage=stage,
+            uri=self.store.shown,
+            experiment=self.store.experiment,
+            run_id=None,
+            status="KILLED",
+        )
         self._opening: Future[Any] | None = None
 
     @property
@@ -118,39 +77,32 @@ class Tracking:
     ) -> None:
         if self._opening is None:
             return
-        killed = kind is not None and issubclass(kind, Interrupted)
+        killed = isinstance(error, Interrupted)
         try:
-            if killed:
-                self.store.hurry()
-            run = self._opening.result(timeout=GRACE if killed else None)
+            with self.store.hurried(killed):
+                run = self._opening.result(timeout=GRACE if killed else None)
+                with self.store.answering(self.stage):
+                    self._close(run, error)
         except (Unreachable, NoSpace, TimeoutError):
-            if kind is None:
-                raise
-            return  # the stage's own failure is the one to tell; the next command closes the run
-        try:
-            with self.store.answering(self.stage):
-                self._close(run, error)
-        except (Unreachable, NoSpace):
-            if kind is None:
-                raise
+            if error is None:
+                raise  # else the stage's own failure is the one to tell; the next command closes the run
 
     def _close(self, run: Any, error: BaseException | None) -> None:
         """Records, then closes. A training that is finished stays so when a later stage fails."""
-        status = "FINISHED"
         try:
             if error is None:
                 self._record(run)
             else:
-                status = self._status_after(error)
                 self._client.set_tag(run.info.run_id, "failed_stage", self.stage)
                 recording.log_notebook(self._client, run.info.run_id, self.executed)
         except BaseException as broken:
-            self.store.hurry()
-            status = self._status_after(error or broken)
+            error = error or broken
             raise
         finally:
+            status = self._status_after(error) if error else "FINISHED"
             self.open.write(status=status)
-            self._client.set_terminated(run.info.run_id, status)
+            with self.store.hurried(error is not None):
+                self._client.set_terminated(run.info.run_id, status)
             self.open.remove()
 
     def _status_after(self, error: BaseException) -> str:
