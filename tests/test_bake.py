@@ -16,8 +16,8 @@ OPTIONS = list(product(["auto", "classification"], QUESTIONS["ci"], QUESTIONS["l
 CI_FILES = {"github": {".github/workflows/ci.yaml"}, "gitlab": {".gitlab-ci.yml"}, "none": set()}
 ALWAYS = set(
     """
-.dvc/.gitignore .dvc/config .gitattributes .gitignore .pre-commit-config.yaml LICENSE README.md data/raw/wine.csv dvc.yaml
-expectations/suite.json
+.dvc/.gitignore .dvc/config .gitattributes .gitignore .pre-commit-config.yaml LICENSE README.md data/raw/wine.csv
+dvc.yaml expectations/suite.json
 notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb notebooks/export.ipynb
 notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb params.yaml pyproject.toml
 tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py tests/test_science.py
@@ -28,8 +28,8 @@ PACKAGE = set(
 __init__.py cli.py data.py errors.py estimators.py evaluation.py expectations.py export.py features.py inference.py
 model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__.py pipeline/annotations.py
 pipeline/contract.py pipeline/doctor.py pipeline/engine.py pipeline/imports.py pipeline/jupyter.json pipeline/jupyter.py
-pipeline/kernel.py pipeline/mlflow_model.py pipeline/notebooks.py pipeline/open_runs.py pipeline/outputs.py pipeline/processes.py
-pipeline/project.py pipeline/recording.py pipeline/reproduce.py pipeline/run.py pipeline/store.py pipeline/sync.py
+pipeline/kernel.py pipeline/mlflow_model.py pipeline/notebooks.py pipeline/open_runs.py pipeline/outputs.py
+pipeline/processes.py pipeline/project.py pipeline/recording.py pipeline/reproduce.py pipeline/run.py pipeline/store.py pipeline/sync.py
 pipeline/tracking.py
 """.split()
 )

@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from .errors import BadInput
+from .errors import BadInput, NoSpace, first_line, out_of_space
 from .paths import ROOT
 
 app = typer.Typer(help="Notebooks that are pipeline stages.", no_args_is_help=True, add_completion=False)
@@ -98,6 +98,8 @@ def _said() -> Iterator[None]:
     except KeyboardInterrupt:
         _end("interrupted by SIGINT → run the command again", 130)
     except BaseException as error:
+        if isinstance(error, OSError) and out_of_space(error):
+            _end(f"{first_line(error)} → free some space, then run the command again", NoSpace.exit_code)
         if not hasattr(error, "exit_code") or isinstance(error, typer.Exit):
             raise
         _end(str(error), error.exit_code)

@@ -24,7 +24,8 @@ def check(project: Project, stages: list[str] | None = None) -> list[str]:
         return [*_settings(project), *(fault for name in stages for fault in _check_stage(project, name))]
     names = list(dict.fromkeys([*project.stages, *project.notebooks]))
     found = [fault for name in names for fault in _check_stage(project, name)]
-    return [*_settings(project), *_sections(project), *found, *(fault for name in project.notebooks for fault in _form(project, name))]
+    form = [fault for name in project.notebooks for fault in _form(project, name)]
+    return [*_settings(project), *_sections(project), *found, *form]
 
 
 def _check_stage(project: Project, name: str) -> Faults:

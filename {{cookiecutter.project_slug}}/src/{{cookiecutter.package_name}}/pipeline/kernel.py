@@ -21,7 +21,7 @@ PATHS: dict[str, Callable[[tuple[Any, ...]], list[tuple[Any, bool]]]] = {
 
 
 class Witness:
-    """Writes a line `[path, whether to write, time in ns]` for each file of the project that Python opens."""
+    """Writes a line `[path from the root, whether to write, time in ns]` per file of the project that is opened."""
 
     def __init__(self, root: Path, record: Path) -> None:
         self.root, self.apart = str(root) + os.sep, (str(root / "src") + os.sep, sys.prefix + os.sep)
@@ -36,7 +36,7 @@ class Witness:
     def _note(self, path: str, writes: bool) -> None:
         if path.startswith(self.root) and not path.startswith(self.apart) and (path, writes) not in self.seen:
             self.seen.add((path, writes))
-            os.write(self.file, (json.dumps([path, writes, time.time_ns()]) + "\n").encode())
+            os.write(self.file, (json.dumps([path[len(self.root) :], writes, time.time_ns()]) + "\n").encode())
 
 
 def _writes(mode: str | None, flags: int) -> bool:

@@ -102,8 +102,7 @@ def opened(project: Project, stage: str) -> Iterator[tuple[str, bool, int]]:
         return
     for line in lines:
         path, writes, moment = json.loads(line)
-        name = Path(path).relative_to(project.root).as_posix()
-        name = name.removeprefix(f"{(STATE / 'outputs').as_posix()}/")
+        name = Path(path).as_posix().removeprefix(f"{(STATE / 'outputs').as_posix()}/")
         if not any(part.startswith(".") for part in name.split("/")) and not name.startswith(OF_THE_STORE):
             yield name, writes, moment
 
