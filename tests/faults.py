@@ -103,9 +103,13 @@ class Case:
         self.here.unlink(missing_ok=True)
         self.environment = self.environment | {"HERE": str(self.here), "PYTHONPATH": str(self.project / "src")}
 
-    def locked(self) -> Any:
-        """What dvc.lock says of each stage: the hashes of all that it takes and leaves."""
-        return yaml.safe_load((self.project / "dvc.lock").read_text("utf-8"))["stages"]
+    def locked(self) -> dict[str, dict[str, str]]:
+        """What dvc.lock says of each stage: the hashes of all that it takes and leaves, by path."""
+        stages = yaml.safe_load((self.project / "dvc.lock").read_text("utf-8"))["stages"]
+        return {
+            name: {one["path"]: one["md5"] for kind in ("deps", "outs") for one in stage[kind]}
+            for name, stage in stages.items()
+        }
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
