@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 from conftest import commit
@@ -270,7 +269,7 @@ FAILURES = [
         ("train, code cell 9 (id save-model):", "    data.write_model(", "  > so far", "train.failed.ipynb"),
         end="print('so far'); paths.MODEL.write_text('half'); raise ValueError('odd')",
     ),
-    Failure("raises-a-lot", "evaluate", 1, ("IndexError: x",), end="raise IndexError('x' * 100_000)"),
+    Failure("raises-a-lot", "ingest", 1, ("IndexError: x",), end="raise IndexError('x' * 100_000)"),
     Failure("asks-for-more-memory-than-there-is", "train", 1, ("MemoryError",), end="bytearray(10**15)"),
     Failure("hangs", "export", 1, ("pipeline.stage_timeout",), end="import time; time.sleep(1000)", limit=8),
     Failure("hangs-with-the-lock", "train", 1, ("pipeline.stage_timeout",), end=HOLD.replace("100", "1000"), limit=10),
