@@ -347,7 +347,9 @@ def test_a_corrupt_object_of_the_cache_is_found_and_made_again(case: Callable[[s
     place = one.project / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
     place.chmod(0o644)
     place.write_bytes(place.read_bytes()[:-1] + b"?")
-    place.with_name("left.tmp").write_text("half")
+    left = place.with_name("left.tmp")
+    left.write_text("half")
+    os.utime(left, (time.time() - 3600, time.time() - 3600))
     model.unlink()
     code, said = one.call("nb", "doctor")
     assert code == 1

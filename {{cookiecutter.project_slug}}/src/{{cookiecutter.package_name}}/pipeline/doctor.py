@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from .sync import sync
 
 OBJECT = re.compile(r"[0-9a-f]{30}(\.dir)?")
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
+STILL_WRITTEN = 60  # seconds since the last byte, within which a file may be growing
 LEAST_SPACE = 500 * 2**20  # bytes free, below which a pipeline is likely to stop halfway
 
 
@@ -90,12 +92,8 @@ def _environment(root: Path) -> Findings:
 
 def _locks(root: Path) -> Findings:
     path = root / ".dvc" / "tmp" / "rwlock"
-    if not path.is_file():
-        return
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        readers = [one for several in content.get("read", {}).values() for one in several]
-        holders = {int(one["pid"]): str(one["cmd"]) for one in [*readers, *content.get("write", {}).values()]}
+        holders = _holders(path)
     except (ValueError, AttributeError, KeyError, TypeError):
         yield Finding(".dvc/tmp/rwlock is cut off or no lock file", "remove it when no DVC runs here", path.unlink)
         return
@@ -103,6 +101,13 @@ def _locks(root: Path) -> Findings:
     if stale:
         what = f".dvc/tmp/rwlock is held by process {stale[0]}, which is no DVC any more"
         yield Finding(what, "wait for the other DVC process", path.unlink if len(stale) == len(holders) else None)
+
+
+def _holders(path: Path) -> dict[int, str]:
+    """The processes that hold DVC's lock, and their commands."""
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    readers = [one for several in content.get("read", {}).values() for one in several]
+    return {int(one["pid"]): str(one["cmd"]) for one in [*readers, *content.get("write", {}).values()]}
 
 
 def _runs(pid: int, command: str) -> bool:
@@ -142,6 +147,8 @@ def _cache(root: Path) -> Findings:
     for path in sorted(objects.glob("*/*")):
         name = f"{path.parent.name}{path.name}"
         if not OBJECT.fullmatch(path.name):
+            if time.time() - path.stat().st_mtime < STILL_WRITTEN:
+                continue
             yield Finding(f"{name} is left over from a copy that was cut short", "remove it", path.unlink)
         elif dvc_hash(path) != name.removesuffix(".dir"):
             yield Finding(f"{name} does not hold what its name says", "remove it", path.unlink)

@@ -110,8 +110,9 @@ def _papermill(project: Project, name: str, output: Path, run: Tracking, outputs
             progress=progress,
             still_good=run.still_good,
         )
-    except BaseException:
-        progress.show_failure()
+    except BaseException as error:
+        if getattr(error, "ename", "") not in EXIT_BY_ERROR:  # these say all in one sentence
+            progress.show_failure()
         raise
     progress.finish()
     return progress.cell_at
