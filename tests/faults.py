@@ -210,6 +210,7 @@ def kills(stages: list[str]) -> Iterator[Kill]:
         yield Kill("dvc", signal.SIGKILL, stage, None, "KILLED")
         yield Kill("runner", signal.SIGINT, stage, 130, "KILLED")
         yield Kill("runner", signal.SIGTERM, stage, 143, "KILLED")
+        yield Kill("runner", signal.SIGHUP, stage, 129, "KILLED")
         yield Kill("runner", signal.SIGKILL, stage, -9, None)
         yield Kill("kernel", signal.SIGINT, stage, 1, "FAILED")
         yield Kill("kernel", signal.SIGTERM, stage, 1, "FAILED")

@@ -421,14 +421,14 @@ UNPROTECTED = [
     (
         "kernel.py",
         "    die_with_parent(",
-        "    int(",
+        "    max(",
         Kill("runner", signal.SIGKILL, "ingest", -9, at_work=HOLD),
         "orphans",
     ),
     (
         "processes.py",
-        "(signal.SIGINT, signal.SIGTERM)}",
-        "(signal.SIGINT,)}",
+        "[signal.SIGINT, signal.SIGTERM,",
+        "[signal.SIGINT,",
         Kill("runner", signal.SIGTERM, "train", 143, "KILLED"),
         "exit code",
     ),

@@ -50,14 +50,16 @@ def _watch(parent: int, number: int) -> None:
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Turns the first SIGINT or SIGTERM into Interrupted; later ones do not disturb the closing of the books."""
+    """Turns the first signal to stop into Interrupted; later ones do not disturb the closing of the books."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for one in before:
             signal.signal(one, signal.SIG_IGN)
         raise Interrupted(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    heard = [number for number in wanted if signal.getsignal(number) != signal.SIG_IGN]  # nohup is respected
+    before = {number: signal.signal(number, stop) for number in heard}
     if "DVC_STAGE" in os.environ:
         die_with_parent(os.getppid(), signal.SIGTERM)
     try:
