@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ..errors import BadInput, Busy, Unreachable
-from ..paths import PACKAGE, STATE, dvc_hash
+from ..paths import PACKAGE, dvc_hash
 from . import contract, open_runs
 from .processes import alone
 from .project import load
@@ -161,17 +161,10 @@ def _leftovers(root: Path) -> Findings:
         yield Finding(f"{path.name} was cut short", f"rename it to {kept.name}", _renamed(path, kept))
     for path in sorted([*folder.glob(".*.part"), *root.glob("notebooks/**/.*.part"), *root.glob("*/**/.part-*")]):
         yield Finding(f"{path.relative_to(root).as_posix()} is half a file", "remove it", path.unlink)
-    aside = root / STATE / "outputs"
-    if aside.exists():
-        yield Finding("the outputs of a stage that did not finish wait aside", "remove them", _removed(aside))
 
 
 def _renamed(path: Path, to: Path) -> Callable[[], object]:
     return lambda: path.replace(to)
-
-
-def _removed(folder: Path) -> Callable[[], object]:
-    return lambda: shutil.rmtree(folder)
 
 
 def _store(root: Path) -> Findings:
