@@ -97,6 +97,18 @@ def test_actions_are_pinned_by_hash(path: Path) -> None:
     assert [action for action in used if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action)] == []
 
 
+def test_the_exit_codes_are_the_same_in_code_readme_and_guide() -> None:
+    texts = [(SOURCE / "README.md").read_text("utf-8"), (TEMPLATE / "docs/guide.md").read_text("utf-8")]
+    tables = [re.findall(r"^\| ([\d, ]+) \| .*\|$", text, re.MULTILINE) for text in texts]
+    rows = [re.findall(r"^\| [\d, ]+ \| .*\|$", text, re.MULTILINE) for text in texts]
+    assert rows[0] == rows[1]
+    listed = {int(code) for cell in tables[0] for code in cell.split(",")}
+    code = "\n".join(path.read_text("utf-8") for path in MODULES)
+    used = {int(number) for number in re.findall(r"exit_code = (\d+)$", code, re.MULTILINE)}
+    signals = {128 + number for number in (1, 2, 15)}
+    assert listed == used | signals | {0}
+
+
 def test_the_project_lists_what_it_imports(baked: Path) -> None:
     listed = tomllib.loads((baked / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     brought = {"sklearn": "scikit-learn", "ruamel": "ruamel.yaml", "nbclient": "papermill", "zmq": "ipykernel"}
