@@ -111,6 +111,8 @@ class Case:
         }
 
     def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+        """The command, in a session of its own; it hears SIGINT even where the tests themselves were told not to."""
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             [shutil.which(command[0], path=self.environment["PATH"]) or command[0], *command[1:]],
             cwd=self.project,
