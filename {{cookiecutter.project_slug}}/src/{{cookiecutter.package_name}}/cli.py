@@ -98,8 +98,9 @@ def _said() -> Iterator[None]:
     except KeyboardInterrupt:
         _end("interrupted by SIGINT → run the command again", 130)
     except BaseException as error:
-        if isinstance(error, OSError) and out_of_space(error):
-            _end(f"{first_line(error)} → free some space, then run the command again", NoSpace.exit_code)
+        if isinstance(error, OSError):
+            kind, remedy = (NoSpace, "free some space") if out_of_space(error) else (BadInput, "mend its permissions")
+            _end(f"{first_line(error)} → {remedy}, then run the command again", kind.exit_code)
         if not hasattr(error, "exit_code") or isinstance(error, typer.Exit):
             raise
         _end(str(error), error.exit_code)

@@ -1,5 +1,6 @@
 """What a stage writes waits aside until the stage has finished, and is held against what dvc.yaml declares."""
 
+import errno
 import json
 import os
 import shutil
@@ -48,7 +49,7 @@ class Outputs:
         for path in self._aside():
             target = self.project.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(self.aside / path, target)
+            _move(self.aside / path, target)
         shutil.rmtree(self.aside)
 
     def withdraw(self) -> None:
@@ -105,6 +106,15 @@ def opened(project: Project, stage: str) -> Iterator[tuple[str, bool, int]]:
         name = Path(path).as_posix().removeprefix(f"{(STATE / 'outputs').as_posix()}/")
         if not any(part.startswith(".") for part in name.split("/")) and not name.startswith(OF_THE_STORE):
             yield name, writes, moment
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # a folder of results may lie on another disk
+            raise
+        shutil.copy2(source, target)
 
 
 def _files(folder: Path) -> Iterator[os.DirEntry[str]]:

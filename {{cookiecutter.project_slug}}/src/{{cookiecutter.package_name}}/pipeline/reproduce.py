@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def differences(project: Project) -> list[str]:
 def _outputs(project: Project, clone: Path, world: dict[str, str]) -> dict[tuple[str, str], str]:
     """The hash of each output, by stage and path, after a run in a fresh copy with a home of its own."""
     _copy(project, clone)
+    print(f"run {int(clone.name) + 1} of 2, in a fresh copy …", file=sys.stderr, flush=True)
     home = clone.parent / f"home of {clone.name}"
     home.mkdir()
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "NB_"))}
