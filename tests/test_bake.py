@@ -30,7 +30,8 @@ model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__
 pipeline/contract.py pipeline/doctor.py pipeline/engine.py pipeline/imports.py pipeline/jupyter.json
 pipeline/jupyter.py pipeline/kernel.py pipeline/mlflow_model.py pipeline/notebooks.py pipeline/open_runs.py
 pipeline/outputs.py pipeline/processes.py pipeline/project.py pipeline/recording.py pipeline/reproduce.py
-pipeline/run.py pipeline/store.py pipeline/sync.py pipeline/tracking.py
+pipeline/run.py pipeline/store.py pipeline/sync.py pipeline/testing.py
+pipeline/tracking.py
 """.split()
 )
 TEXTS = [

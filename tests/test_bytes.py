@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Run, commit, git
+from conftest import Run, git
 from test_contract import replace
 from test_run import STAGES, repro
 
@@ -148,8 +148,6 @@ def test_the_pre_commit_hook_cleans_a_notebook_and_stops_a_broken_contract(proje
     replace("params.yaml", "test_size: 0.25", "test_size: 1.25")(project)
     done = run(project, "git", "commit", "-am", "Broken", **variables)
     assert done.returncode != 0 and "prepare.test_size" in done.stderr + done.stdout
-    git(project, "checkout", "params.yaml")
-    commit(project)
 
 
 # nbval
