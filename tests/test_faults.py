@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -331,8 +332,8 @@ def test_a_stale_or_broken_lock_of_dvc_is_mended_by_the_doctor(case: Callable[[s
 def test_a_lock_of_dvc_that_is_held_is_left_alone(case: Callable[[str], Case]) -> None:
     one = case("describe")
     path = one.project / ".dvc/tmp/rwlock"
-    holder = subprocess.Popen(["sleep", "100"])
-    path.write_text(json.dumps({"write": {"x": {"pid": holder.pid, "cmd": "sleep 100"}}}), "utf-8")
+    holder = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)", "dvc"])
+    path.write_text(json.dumps({"write": {"x": {"pid": holder.pid, "cmd": "dvc pull"}}}), "utf-8")
     assert one.call("nb", "doctor", "--fix")[0] == 0
     assert path.exists()
     holder.kill()

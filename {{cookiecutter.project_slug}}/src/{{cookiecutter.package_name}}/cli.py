@@ -95,8 +95,8 @@ def _said() -> Iterator[None]:
     """Turns what can go wrong into one sentence on stderr and an exit code."""
     try:
         yield
-    except KeyboardInterrupt:
-        _end("interrupted by SIGINT → run the command again", 130)
+    except KeyboardInterrupt as error:
+        _end(str(error) or "interrupted → run the command again", getattr(error, "exit_code", 130))
     except BaseException as error:
         if isinstance(error, OSError):
             kind, remedy = (NoSpace, "free some space") if out_of_space(error) else (BadInput, "mend its permissions")

@@ -46,6 +46,6 @@ def waiting(path: Path) -> Path:
 
 
 def dvc_hash(path: Path) -> str:
-    """The md5 by which DVC knows the file."""
-    with path.open("rb") as file:
+    """The md5 by which DVC knows the file; what this stage has just written comes first."""
+    with (waiting(path) if waiting(path).is_file() else path).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -43,6 +43,9 @@ def _check_stage(project: Project, name: str) -> Faults:
             yield f"{where}: stage '{name}' has no notebook notebooks/{name}.ipynb{known or ' → restore it from git'}"
         return
     yield from _command(project, name)
+    notebook = project.notebooks[name]
+    if notebook.get("nbformat") != 4 or not all(cell.get("id") for cell in notebook["cells"]):
+        yield f"notebooks/{name}.ipynb: is of an older format, without ids of its cells → nb sync"
     try:
         needed = derived(project, name)
     except SyntaxError as error:

@@ -42,7 +42,7 @@ Findings = Iterator[Finding]
 
 
 def examine(root: Path) -> dict[str, list[Finding]]:
-    """The findings by the part that was looked at. Raises Busy while a stage runs."""
+    """The findings by the part that was looked at."""
     parts: dict[str, Callable[[Path], Findings]] = {
         "environment": _environment,
         "DVC's locks": _locks,
@@ -52,20 +52,20 @@ def examine(root: Path) -> dict[str, list[Finding]]:
         "MLflow's store": _store,
         "notebooks": _notebooks,
     }
-    with alone(root, "doctor"):
-        return {name: list(look(root)) for name, look in parts.items()}
+    return {name: list(look(root)) for name, look in parts.items()}
 
 
 def report(root: Path, fix: bool) -> tuple[list[str], bool]:
-    """One line per part and finding, and whether all is well now."""
+    """One line per part and finding, and whether all is well now. Raises Busy while a stage runs."""
     lines, well = [], True
-    for part, findings in examine(root).items():
-        lines += [] if findings else [f"ok      {part}"]
-        for finding in findings:
-            mended = fix and finding.mend is not None and _mended(finding.mend)
-            well = well and mended
-            advice = "" if mended else f" → {'nb doctor --fix' if finding.mend and not fix else finding.remedy}"
-            lines.append(f"{'mended' if mended else 'wrong '}  {part}: {finding.what}{advice}")
+    with alone(root, "doctor"):
+        for part, findings in examine(root).items():
+            lines += [] if findings else [f"ok      {part}"]
+            for finding in findings:
+                mended = fix and finding.mend is not None and _mended(finding.mend)
+                well = well and mended
+                advice = "" if mended else f" → {'nb doctor --fix' if finding.mend and not fix else finding.remedy}"
+                lines.append(f"{'mended' if mended else 'wrong '}  {part}: {finding.what}{advice}")
     return lines, well
 
 
@@ -78,9 +78,9 @@ def _mended(mend: Callable[[], object]) -> bool:
 
 
 def _environment(root: Path) -> Findings:
-    for program in ("git", "dvc"):
+    for program in ("git", "dvc", "nb"):
         if not shutil.which(program):
-            yield Finding(f"{program} is not on the PATH", "uv sync, then uv run nb doctor")
+            yield Finding(f"{program} is not on the PATH", "install git; the others come with uv run nb doctor")
     if root / "src" not in PACKAGE.parents:
         yield Finding(f"'{PACKAGE.name}' is not installed from this folder", "uv sync")
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
@@ -97,24 +97,24 @@ def _locks(root: Path) -> Findings:
     except (ValueError, AttributeError, KeyError, TypeError):
         yield Finding(".dvc/tmp/rwlock is cut off or no lock file", "remove it when no DVC runs here", path.unlink)
         return
-    stale = [pid for pid, command in holders.items() if not _runs(pid, command)]
+    stale = [pid for pid in holders if not _is_dvc(pid)]
     if stale:
         what = f".dvc/tmp/rwlock is held by process {stale[0]}, which is no DVC any more"
         yield Finding(what, "wait for the other DVC process", path.unlink if len(stale) == len(holders) else None)
 
 
-def _holders(path: Path) -> dict[int, str]:
-    """The processes that hold DVC's lock, and their commands."""
+def _holders(path: Path) -> set[int]:
+    """The processes that hold DVC's lock."""
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     readers = [one for several in content.get("read", {}).values() for one in several]
-    return {int(one["pid"]): str(one["cmd"]) for one in [*readers, *content.get("write", {}).values()]}
+    return {int(one["pid"]) for one in [*readers, *content.get("write", {}).values()]}
 
 
-def _runs(pid: int, command: str) -> bool:
+def _is_dvc(pid: int) -> bool:
     import psutil
 
     try:
-        return command.strip() in " ".join(psutil.Process(pid).cmdline())
+        return "dvc" in " ".join(psutil.Process(pid).cmdline())
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:
@@ -142,7 +142,9 @@ def _is_lock(content: bytes) -> bool:
 
 
 def _cache(root: Path) -> Findings:
-    done = subprocess.run(["dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "cache", "dir"], cwd=root, capture_output=True, text=True, check=False
+    )
     objects = Path(done.stdout.strip() or root / ".dvc" / "cache") / "files" / "md5"
     for path in sorted(objects.glob("*/*")):
         name = f"{path.parent.name}{path.name}"

@@ -129,6 +129,7 @@ class StageEngine(Engine):
             kernel_manager_class=StageKernel,
             startup_timeout=start_timeout,
             timeout_func=progress.remaining,
+            iopub_timeout=60,
             log=logging.getLogger("papermill"),
             config=Config(KernelManager={"transport_encryption": "auto" if zmq.has("curve") else "disabled"}),
         ).execute()

@@ -19,7 +19,6 @@ VOLATILE = {"ExecuteTime", "collapsed", "execution", "papermill", "scrolled", "t
 UNSTEADY = {
     r"\b0x[0-9a-fA-F]{6,16}\b": "0x…",
     r"(?<![^\s\"'(])[^\s\"'(]*ipykernel_\d+[/\\]\d+\.py": "cell.py",
-    re.escape(sys.prefix): "environment",
 }
 
 
@@ -63,7 +62,11 @@ def source(cell: dict[str, Any]) -> str:
     text = written(cell)
     if re.match(r"%%(?!time\b|timeit\b|capture\b)", text):
         return "pass"
-    return re.sub(r"^(\s*)[%!].*$", r"\1pass", text, flags=re.MULTILINE)
+    try:
+        ast.parse(text)
+    except SyntaxError:
+        return re.sub(r"^([^\S\n]*)[%!].*$", r"\1pass", text, flags=re.MULTILINE)
+    return text  # a line that begins with % may go on from the one before
 
 
 def written(cell: dict[str, Any]) -> str:
@@ -126,7 +129,14 @@ def normalised(executed: Notebook, root: Path) -> Notebook:
 
 def unsteady(root: Path) -> dict[str, str]:
     """The regular expressions of what an output may hold of this run and this place, and what stands for each."""
-    return UNSTEADY | {re.escape(str(root)): "."}
+    places = {form: name for path, name in ((Path(sys.prefix), "environment"), (root, ".")) for form in _forms(path)}
+    ordered = sorted(places, key=len, reverse=True)  # one place may lie in the other
+    return UNSTEADY | {rf"(?<![\w.-]){re.escape(form)}(?![\w.-])": places[form] for form in ordered}
+
+
+def _forms(path: Path) -> set[str]:
+    """How a path may stand in an output: as the system writes it, with slashes, or with doubled backslashes."""
+    return {str(path), path.as_posix(), str(path).replace("\\", "\\\\")}
 
 
 def heading(notebook: Notebook, index: int) -> str:

@@ -29,8 +29,13 @@ class OpenRun:
 
 def left_open(root: Path) -> list[OpenRun]:
     """The runs that a stage opened and, being killed, did not close. Only for the holder of the project's lock."""
-    paths = sorted((root / STATE / "runs").glob("*.json"))
-    return [OpenRun(root, **json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+    found = []
+    for path in sorted((root / STATE / "runs").glob("*.json")):
+        try:
+            found.append(OpenRun(root, **json.loads(path.read_text(encoding="utf-8"))))
+        except (ValueError, TypeError):  # a power cut: nothing can be learned from it
+            path.replace(path.with_suffix(".broken"))
+    return found
 
 
 def close(root: Path, left: OpenRun) -> str | None:

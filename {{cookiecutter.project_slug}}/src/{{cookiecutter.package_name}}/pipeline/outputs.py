@@ -53,9 +53,12 @@ class Outputs:
         shutil.rmtree(self.aside)
 
     def withdraw(self) -> None:
-        """Removes what a failed run wrote straight to the place of an output: half of it may be missing."""
+        """Removes what a failed run wrote straight to the place of an output: half of it may be missing.
+
+        What was there before stays: DVC removes outputs before a stage, but those that are to persist.
+        """
         for path in self._changed():
-            if covers(self.declared, path):
+            if covers(self.declared, path) and path not in self.before:
                 (self.project.root / path).unlink(missing_ok=True)
 
     def _undeclared(self) -> dict[str, int]:
@@ -77,8 +80,8 @@ class Outputs:
         folders = {path.split("/")[0] for path in paths if "/" in path}
         entries = [entry for folder in sorted(folders) if (root / folder).is_dir() for entry in _files(root / folder)]
         stats = {Path(entry).relative_to(root).as_posix(): entry.stat(follow_symlinks=False) for entry in entries}
-        kept = {name: stat for name, stat in stats.items() if not name.startswith("reports/notebooks/")}
-        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in kept.items()}
+        apart = {name for name in stats if _is_hidden(name) or name.startswith("reports/notebooks/")}
+        return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in stats.items() if name not in apart}
 
     def _changed(self) -> list[str]:
         after = self._look()
@@ -104,7 +107,7 @@ def opened(project: Project, stage: str) -> Iterator[tuple[str, bool, int]]:
     for line in lines:
         path, writes, moment = json.loads(line)
         name = Path(path).as_posix().removeprefix(f"{(STATE / 'outputs').as_posix()}/")
-        if not any(part.startswith(".") for part in name.split("/")) and not name.startswith(OF_THE_STORE):
+        if not _is_hidden(name) and not name.startswith(OF_THE_STORE):
             yield name, writes, moment
 
 
@@ -124,6 +127,11 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
                 yield from _files(Path(entry))
             else:
                 yield entry
+
+
+def _is_hidden(path: str) -> bool:
+    """Whether it is none of a stage's business: hidden files and folders, and what Python compiles for itself."""
+    return any(part.startswith(".") or part == "__pycache__" for part in path.split("/"))
 
 
 def covers(declared: list[str], path: str) -> bool:

@@ -19,7 +19,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PATIENCE = 3  # seconds: a run that was just told to stop closes its books in this time
 
 
-class Interrupted(BaseException):
+class Interrupted(KeyboardInterrupt):  # which asyncio lets through, unlike others
     """The run was told to stop by a signal; the exit code says which, as shells do."""
 
     def __init__(self, number: int) -> None:

@@ -1,5 +1,6 @@
 """The project as it stands on disk: parameters, stages and notebooks, read once, with the lines they stand on."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class Project:
     def files(self, stage: str, *kinds: str) -> list[str]:
         """The paths of a stage's deps, outs, metrics or plots, with `${...}` filled in from params.yaml."""
         entries = [entry for kind in kinds for entry in self.stages[stage].get(kind) or []]
-        return [self.filled(next(iter(entry)) if isinstance(entry, dict) else str(entry)) for entry in entries]
+        return [_tidy(self.filled(next(iter(entry)) if isinstance(entry, dict) else str(entry))) for entry in entries]
 
     def made(self, stage: str) -> list[str]:
         """The paths that the stage leaves: its outs, metrics and plots."""
@@ -74,6 +75,11 @@ class Project:
                 raise BadInput(f"dvc.yaml uses ${{{dotted}}}, which params.yaml does not have → add it to params.yaml")
             value = value[part]
         return value
+
+
+def _tidy(path: str) -> str:
+    """The path as DVC knows it: `reports/plots` for `./reports/plots/`; an address stays as it is."""
+    return path if "://" in path else Path(os.path.normpath(path)).as_posix()
 
 
 def load(root: Path) -> Project:

@@ -13,6 +13,7 @@ from ..paths import MODEL, ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
 from .project import Project
 
 LOGGED = ("models/", "reports/")
+MODEL_TAG, FAILED_TAG = "model_md5", "failed_stage"
 MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 ONNX_FILE = ONNX.relative_to(ROOT).as_posix()
 
@@ -60,22 +61,25 @@ def log_notebook(client: Any, run_id: str, executed: Path | None) -> None:
 
 def inherit(client: Any, earlier: Any, run: Any) -> None:
     """Copies to `run` what an earlier run of the same model holds: metrics, datasets, tags that it lacks, files."""
+    kept = {*run.data.tags, MODEL_TAG, FAILED_TAG}
     from mlflow.artifacts import download_artifacts
     from mlflow.entities import Metric, RunTag
 
     metrics = [Metric(name, value, run.info.start_time, 0) for name, value in earlier.data.metrics.items()]
-    tags = [RunTag(name, value) for name, value in earlier.data.tags.items() if name not in run.data.tags]
+    tags = [RunTag(name, value) for name, value in earlier.data.tags.items() if name not in kept]
     client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
     client.log_inputs(run.info.run_id, earlier.inputs.dataset_inputs)
-    with tempfile.TemporaryDirectory() as folder:
-        client.log_artifacts(run.info.run_id, download_artifacts(earlier.info.artifact_uri, dst_path=folder))
+    if client.list_artifacts(earlier.info.run_id):  # the folder of artifacts may have been cleared
+        with tempfile.TemporaryDirectory() as folder:
+            client.log_artifacts(run.info.run_id, download_artifacts(earlier.info.artifact_uri, dst_path=folder))
 
 
 def _log_metrics(client: Any, run_id: str, project: Project, stage: str) -> None:
     from mlflow.entities import Metric
 
     for path in project.files(stage, "metrics"):
-        values = _flat(json.loads((project.root / path).read_text(encoding="utf-8")))
+        content = json.loads((project.root / path).read_text(encoding="utf-8")) if path.endswith(".json") else None
+        values = _flat(content if isinstance(content, dict) else {})
         numbers = [(_allowed(name), float(value)) for name, value in values if isinstance(value, int | float)]
         now = time.time_ns() // 1_000_000
         client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in numbers])

@@ -39,12 +39,14 @@ def _outputs(project: Project, clone: Path, world: dict[str, str]) -> dict[tuple
     home.mkdir()
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "NB_"))}
     variables = outer | {"HOME": str(home), "PYTHONPATH": str(clone / "src"), "CI": "true"} | world
-    done = subprocess.run(["dvc", "repro", "--force"], cwd=clone, env=variables, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", "repro", "--force"], cwd=clone, env=variables, capture_output=True, text=True
+    )
     if done.returncode:
         last = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         raise BadInput(f"the pipeline fails in a clone ({(last or [done.stderr[-200:]])[-1]}) → dvc repro")
     stages: Any = YAML(typ="safe", pure=True).load((clone / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-    return {(name, out["path"]): out["md5"] for name in stages for out in stages[name]["outs"]}
+    return {(name, out["path"]): out["md5"] for name in stages for out in stages[name].get("outs", [])}
 
 
 def _copy(project: Project, clone: Path) -> None:

@@ -91,6 +91,7 @@ def _papermill(project: Project, name: str, output: Path, run: Tracking, outputs
 
     from .engine import Progress, StageEngine
 
+    sys.modules.setdefault("black", None)  # type: ignore[arg-type]  # papermill would format with it where it is there
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it would say is said here, in one sentence
     papermill_engines.register("stage", StageEngine)
     sections = parameters.read(project.root / "params.yaml")
@@ -148,11 +149,15 @@ def _told(error: BaseException, name: str, kept: Path) -> BaseException:
     from papermill.exceptions import PapermillExecutionError
 
     see = f"read {kept.as_posix()}"
+    if isinstance(error, CellTimeoutError) and "IOPub" in str(error):
+        return StageFailed(f"{name}: the kernel's outputs did not arrive within a minute → print less, or dvc repro")
     if isinstance(error, CellTimeoutError):
         what = f"{name} takes longer than pipeline.stage_timeout of params.yaml allows"
         return StageFailed(f"{what} → {see}, or raise the limit")
     if isinstance(error, DeadKernelError) or (isinstance(error, RuntimeError) and "Kernel died" in str(error)):
         return StageFailed(f"{name}: the kernel died, often for want of memory → {see}")
+    if isinstance(error, RuntimeError) and "Kernel" in str(error):
+        return StageFailed(f"{name}: the kernel does not start ({first_line(error)}) → nb doctor")
     if out_of_space(error) and isinstance(error, OSError | PapermillExecutionError):
         return NoSpace(f"{name}: {_said(error)} → free some space, then dvc repro")
     if not isinstance(error, PapermillExecutionError):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 import tomllib
 import urllib.error
 import urllib.request
@@ -24,7 +25,9 @@ class Store:
 
     def __init__(self, root: Path, uri: str | None = None) -> None:
         self.root = root
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(root / 'mlflow.db').as_posix()}"
+        named = uri or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+        file = named.removeprefix("sqlite:///")
+        self.uri = f"sqlite:///{(root / file).as_posix()}" if file != named else named  # seen from any folder
 
     @cached_property
     def experiment(self) -> str:
@@ -33,20 +36,22 @@ class Store:
 
     @property
     def shown(self) -> str:
-        """The URI without the password that it may hold."""
-        return re.sub(r"//[^/@]*@", "//***@", self.uri)
+        """The URI without the secrets that it may hold."""
+        return _masked(self.uri.partition("?")[0])
 
     def reach(self) -> None:
         """Raises Unreachable within seconds when it is a server and does not answer."""
         if not self.uri.startswith(("http://", "https://")):
             return
-        page = re.sub(r"//[^/@]*@", "//", self.uri.rstrip("/")) + "/health"
+        page = _masked(self.uri.rstrip("/"), "") + "/health"
         try:
             urllib.request.urlopen(page, timeout=3).close()  # noqa: S310 - http and https only, see above
         except urllib.error.HTTPError:
             return  # it answers; whether it lets us in is said by MLflow
         except (OSError, ValueError, HTTPException) as error:
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLError):
+                return  # it answers; whether it is trusted is MLflow's to say, which has settings of its own for that
             what = f"the MLflow server {self.shown} does not answer ({reason})"
             raise Unreachable(f"{what} → start it, or unset MLFLOW_TRACKING_URI") from None
 
@@ -81,7 +86,7 @@ class Store:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            what = f"MLflow at {self.shown} does not record ({first_line(error)})"
+            what = f"MLflow at {self.shown} does not record ({_masked(first_line(error))})"
             kind = NoSpace if out_of_space(error) else Unreachable
             raise kind(f"{stage}: {what} → mend it, then dvc repro") from error
 
@@ -108,6 +113,11 @@ class Store:
             return self.client.create_experiment(self.experiment, place, kind)
         except MlflowException:  # another pipeline was faster
             return self.client.get_experiment_by_name(self.experiment).experiment_id
+
+
+def _masked(text: str, instead: str = "***@") -> str:
+    """The text with the user and password of each address taken out."""
+    return re.sub(r"//[^\s@]*@", f"//{instead}", text)
 
 
 def _before_import() -> None:

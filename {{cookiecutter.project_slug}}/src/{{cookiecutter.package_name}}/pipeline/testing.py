@@ -4,7 +4,9 @@ The cells of `notebooks/` that are tagged `nbval-check-output` must show what th
 says that it is up to date; those of `reports/notebooks/` must all show again what they show.
 """
 
+import atexit
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,8 +25,11 @@ EXECUTED = ROOT / "reports" / "notebooks"
 
 
 def pytest_configure() -> None:
-    """A notebook that calls MLflow logs to a store of its own here."""
-    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(tempfile.mkdtemp()).as_posix()}/mlflow.db"
+    """What notebooks leave here goes to a folder of its own: neither the results nor MLflow's store are touched."""
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NB_OUTPUTS"] = folder
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(folder).as_posix()}/mlflow.db"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

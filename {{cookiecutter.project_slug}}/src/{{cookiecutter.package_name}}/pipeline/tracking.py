@@ -15,10 +15,9 @@ from . import imports, notebooks, recording
 from .open_runs import OPENED_BY, OpenRun
 from .processes import Interrupted
 from .project import Project
-from .recording import MODEL_FILE
+from .recording import FAILED_TAG, MODEL_FILE, MODEL_TAG
 from .store import Store
 
-MODEL_TAG = "model_md5"
 GRACE = 2  # seconds that an interrupted stage waits for its run to be open
 
 
@@ -93,7 +92,7 @@ class Tracking:
             if error is None:
                 self._record(run)
             else:
-                self._client.set_tag(run.info.run_id, "failed_stage", self.stage)
+                self._client.set_tag(run.info.run_id, FAILED_TAG, self.stage)
                 recording.log_notebook(self._client, run.info.run_id, self.executed)
         except BaseException as broken:
             error = error or broken
@@ -109,23 +108,20 @@ class Tracking:
         return self.status_before or ("KILLED" if isinstance(error, Interrupted) else "FAILED")
 
     def _record(self, run: Any) -> None:
-        if self.makes_model:
-            self._name_model(run)
-        if self.status_before:
-            recording.log_start(self._client, run.info.run_id, self.project, self.stages)
-        if run.data.tags.get("failed_stage") == self.stage:
-            self._client.delete_tag(run.info.run_id, "failed_stage")
-        recording.log_results(self._client, run.info.run_id, self.project, self.stages)
+        """A new model takes over what later stages said of the same one: DVC does not run them again for it.
 
-    def _name_model(self, run: Any) -> None:
-        """Tags the run with its model's hash, and takes over what later stages already said of the same model.
-
-        DVC does not run them again for a model that came out the same.
+        Only what is recorded whole gets the model's hash, by which others find it.
         """
-        earlier = next(self._runs_of_model(run.info.experiment_id), None)
-        self._client.set_tag(run.info.run_id, MODEL_TAG, dvc_hash(self.project.root / MODEL_FILE))
+        earlier = next(self._runs_of_model(run.info.experiment_id), None) if self.makes_model else None
         if earlier:
             recording.inherit(self._client, earlier, run)
+        if self.status_before:
+            recording.log_start(self._client, run.info.run_id, self.project, self.stages)
+        if run.data.tags.get(FAILED_TAG) == self.stage:
+            self._client.delete_tag(run.info.run_id, FAILED_TAG)
+        recording.log_results(self._client, run.info.run_id, self.project, self.stages)
+        if self.makes_model:
+            self._client.set_tag(run.info.run_id, MODEL_TAG, dvc_hash(self.project.root / MODEL_FILE))
 
     @property
     def _client(self) -> Any:
