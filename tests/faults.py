@@ -186,11 +186,12 @@ class Kill:
             os.killpg(process.pid, self.number)
         else:
             os.kill({"dvc": process.pid, "runner": runner, "kernel": kernel}[self.target], self.number)
-        if not within(5, lambda: gone(runner) and gone(kernel)):
-            yield f"orphans: {[pid for pid in (runner, kernel) if not gone(pid)]}"
-            for pid in (process.pid, runner, kernel):
-                if not gone(pid):
-                    os.kill(pid, signal.SIGKILL)
+        orphans = [kernel] if self.target == "kernel" else [runner, kernel]  # the runner of a dead kernel tells of it
+        if not within(5, lambda: all(map(gone, orphans))):
+            left = [pid for pid in (process.pid, runner, kernel) if not gone(pid)]
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            yield f"orphans: {left}"
         said, _ = process.communicate()
         if process.returncode == 0:
             yield "dvc ends with 0"

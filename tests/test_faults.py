@@ -472,4 +472,5 @@ def test_without_its_protection_the_row_fails(
     text = path.read_text("utf-8")
     assert text.count(old) == 1, old
     path.write_text(text.replace(old, new), encoding="utf-8")
-    assert any(broken in promise for promise in row.broken_promises(one))
+    promises = list(row.broken_promises(one))
+    assert any(broken in promise for promise in promises), promises
