@@ -268,7 +268,7 @@ def test_a_notebook_that_leaves_nothing_is_told_and_its_run_failed(worked: Path,
 # By hand, and by the words of the README
 
 
-@pytest.mark.parametrize("folder", ["notebooks", "src/wine_quality", "/"])
+@pytest.mark.parametrize("folder", ["src/wine_quality", "/"])
 def test_a_notebook_run_by_hand_from_any_folder_gives_what_the_pipeline_gives(
     worked: Path, run: Run, folder: str
 ) -> None:
