@@ -46,6 +46,10 @@ class Outputs:
         for path in self.declared:
             if not (self.aside / path).exists() and not (self.project.root / path).exists():
                 raise BadInput(f"{self.stage} left no {path} → write it in the notebook, or remove it from dvc.yaml")
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Moves what is written so far to its places: also what a gate that closed has to show."""
         for path in self._aside():
             target = self.project.root / path
             target.parent.mkdir(parents=True, exist_ok=True)

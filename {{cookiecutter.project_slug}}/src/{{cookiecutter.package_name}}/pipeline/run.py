@@ -69,9 +69,10 @@ def _execute(project: Project, name: str, run: Tracking) -> None:
         _note_reads(project, name, cell_at)
         outputs.publish(cell_at)
     except BaseException as error:
-        outputs.withdraw()
+        told = _told(error, name, failed.relative_to(project.root))
+        outputs.deliver() if isinstance(told, GateClosed) else outputs.withdraw()
         _keep(running, failed, project.root)
-        raise _told(error, name, failed.relative_to(project.root)) from None
+        raise told from None
     running.unlink()
     run.executed = final
 
