@@ -70,7 +70,10 @@ def _execute(project: Project, name: str, run: Tracking) -> None:
         outputs.publish(cell_at)
     except BaseException as error:
         told = _told(error, name, failed.relative_to(project.root))
-        outputs.deliver() if isinstance(told, GateClosed) else outputs.withdraw()
+        if isinstance(told, GateClosed):
+            outputs.deliver()
+        else:
+            outputs.withdraw()
         _keep(running, failed, project.root)
         raise told from None
     running.unlink()
