@@ -315,7 +315,7 @@ def test_a_lock_that_was_cut_off_never_skips_a_stage_wrongly(case: Callable[[str
         code, said = one.call("nb", "doctor", "--fix")
         assert code == 0, said
         assert list(one.unrepaired()) == [], share
-    assert sum(found) >= 6, "what is cut between two stages is a lock of fewer stages, and these run again"
+    assert found[0] and sum(found) >= 4, "what is cut between two stages is a lock of fewer stages, and these run again"
 
 
 @pytest.mark.parametrize("content", ['{"write": {"reports', '{"write": {"%s": {"pid": 1, "cmd": "dvc repro"}}}'])
