@@ -41,25 +41,12 @@ class Finding:
 Findings = Iterator[Finding]
 
 
-def examine(root: Path) -> dict[str, list[Finding]]:
-    """The findings by the part that was looked at."""
-    parts: dict[str, Callable[[Path], Findings]] = {
-        "environment": _environment,
-        "DVC's locks": _locks,
-        "dvc.lock": _dvc_lock,
-        "DVC's cache": _cache,
-        "left-over files": _leftovers,
-        "MLflow's store": _store,
-        "notebooks": _notebooks,
-    }
-    return {name: list(look(root)) for name, look in parts.items()}
-
-
 def report(root: Path, fix: bool) -> tuple[list[str], bool]:
     """One line per part and finding, and whether all is well now. Raises Busy while a stage runs."""
     lines, well = [], True
     with alone(root, "doctor"):
-        for part, findings in examine(root).items():
+        for part, look in PARTS.items():
+            findings = list(look(root))
             lines += [] if findings else [f"ok      {part}"]
             for finding in findings:
                 mended = fix and finding.mend is not None and _mended(finding.mend)
@@ -199,3 +186,14 @@ def _notebooks(root: Path) -> Findings:
     for fault in faults:
         what, _, remedy = fault.rpartition(" → ")
         yield Finding(what, remedy, (lambda: sync(root)) if remedy == "nb sync" else None)
+
+
+PARTS: dict[str, Callable[[Path], Findings]] = {
+    "environment": _environment,
+    "DVC's locks": _locks,
+    "dvc.lock": _dvc_lock,
+    "DVC's cache": _cache,
+    "left-over files": _leftovers,
+    "MLflow's store": _store,
+    "notebooks": _notebooks,
+}

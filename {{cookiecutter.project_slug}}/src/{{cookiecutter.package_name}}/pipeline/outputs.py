@@ -22,7 +22,7 @@ class Undeclared(Exception):
 
 
 class Outputs:
-    """The outputs of one run of one stage: aside while it runs, in place when it has finished, gone when it failed."""
+    """The outputs of one run of one stage: aside while it runs, in their places once it has finished."""
 
     def __init__(self, project: Project, stage: str) -> None:
         self.project, self.stage = project, stage
@@ -50,7 +50,7 @@ class Outputs:
 
     def deliver(self) -> None:
         """Moves what is written so far to its places: also what a gate that closed has to show."""
-        for path in self._aside():
+        for path in filter(lambda one: covers(self.declared, one), self._aside()):
             target = self.project.root / path
             target.parent.mkdir(parents=True, exist_ok=True)
             _move(self.aside / path, target)
