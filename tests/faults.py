@@ -78,6 +78,12 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
     return holds()
 
 
+def exit_code(said: str) -> int | None:
+    """The exit code of which DVC tells, as shells count it; some shells die of the same signal, and show as -2."""
+    found = re.search(r"exited with (-?\d+)", said)
+    return None if not found else 128 - int(found[1]) if int(found[1]) < 0 else int(found[1])
+
+
 def statuses(project: Path) -> list[str]:
     """The status of each MLflow run, the oldest first."""
     if not (project / "mlflow.db").exists():
@@ -195,7 +201,7 @@ class Kill:
         said, _ = process.communicate()
         if process.returncode == 0:
             yield "dvc ends with 0"
-        if self.code is not None and f"exited with {self.code}" not in said:
+        if self.code is not None and exit_code(said) != self.code:
             yield f"not exit code {self.code}: {said[-300:]}"
         yield from case.unfinished()
         if self.status and case.stage in TRACKED:
@@ -214,7 +220,7 @@ def kills(stages: list[str]) -> Iterator[Kill]:
         yield Kill("runner", signal.SIGINT, stage, 130, "KILLED")
         yield Kill("runner", signal.SIGTERM, stage, 143, "KILLED")
         yield Kill("runner", signal.SIGHUP, stage, 129, "KILLED")
-        yield Kill("runner", signal.SIGKILL, stage, -9, None)
+        yield Kill("runner", signal.SIGKILL, stage, 137, None)
         yield Kill("kernel", signal.SIGINT, stage, 1, "FAILED")
         yield Kill("kernel", signal.SIGTERM, stage, 1, "FAILED")
         yield Kill("kernel", signal.SIGKILL, stage, 1, "FAILED")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -48,7 +47,7 @@ def main() -> None:
 
     if Path(sys.path[0]).resolve() == Path.cwd():
         del sys.path[0]  # a file of the notebooks' folder must not take the place of a library
-    die_with_parent(int(os.environ["JPY_PARENT_PID"]), getattr(signal, "SIGKILL", signal.SIGTERM))
+    die_with_parent(int(os.environ["JPY_PARENT_PID"]))
     sys.addaudithook(Witness(Path(os.environ["NB_ROOT"]), Path(os.environ["NB_RECORD"])))
     kernelapp.launch_new_instance()
 

@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from ..errors import Busy
 from ..paths import STATE
+
+if TYPE_CHECKING:
+    import psutil
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PATIENCE = 3  # seconds: a run that was just told to stop closes its books in this time
@@ -28,24 +32,36 @@ class Interrupted(KeyboardInterrupt):  # which asyncio lets through, unlike othe
         self.exit_code = 128 + number
 
 
-def die_with_parent(parent: int, number: int) -> None:
-    """Has this process get the signal `number` when its parent ends, however that ends.
-
-    On Linux the kernel sends it; on macOS a thread looks twice a second; on Windows a stage's parent is a shell that
-    nobody can wait for, and nothing is done.
-    """
+def die_with_parent(parent: int) -> None:
+    """Has Linux kill this process when its parent ends, even while it keeps Python's lock; elsewhere does nothing."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
-            os.kill(os.getpid(), number)
-    elif os.name == "posix":
-        threading.Thread(target=_watch, args=(parent, number), daemon=True).start()
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _watch(parent: int, number: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), number)
+def end_with_dvc(stage: str) -> None:
+    """Has this process get SIGTERM when the DVC that runs the stage ends, however that ends.
+
+    A thread looks, because there may be a shell in between, which outlives DVC: what DVC starts has the stage's name
+    in its environment, DVC itself does not.
+    """
+    import psutil
+
+    for ancestor in psutil.Process().parents():
+        with suppress(psutil.Error):
+            if ancestor.environ().get("DVC_STAGE") != stage:
+                threading.Thread(target=_watch, args=(ancestor,), daemon=True).start()
+                return
+
+
+def _watch(process: "psutil.Process") -> None:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.2)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager
@@ -60,8 +76,8 @@ def stoppable() -> Iterator[None]:
     wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     heard = [number for number in wanted if signal.getsignal(number) != signal.SIG_IGN]  # nohup is respected
     before = {number: signal.signal(number, stop) for number in heard}
-    if "DVC_STAGE" in os.environ:
-        die_with_parent(os.getppid(), signal.SIGTERM)
+    if stage := os.environ.get("DVC_STAGE"):
+        end_with_dvc(stage)
     try:
         yield
     finally:
