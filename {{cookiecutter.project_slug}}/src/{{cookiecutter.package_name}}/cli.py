@@ -11,6 +11,8 @@ from .errors import BadInput, NoSpace, first_line, out_of_space
 from .paths import ROOT
 
 app = typer.Typer(help="Notebooks that are pipeline stages.", no_args_is_help=True, add_completion=False)
+table = typer.Typer(help="The table that the project learns from.", no_args_is_help=True)
+app.add_typer(table, name="data")
 Stage = Annotated[str, typer.Argument(help="The name of the stage, its notebook and its section in params.yaml.")]
 
 
@@ -82,6 +84,27 @@ def doctor(
         lines, well = report(ROOT, fix)
         typer.echo("\n".join(lines))
         raise typer.Exit(0 if well else 1)
+
+
+@table.command()
+def use(
+    source: Annotated[
+        str, typer.Argument(help="File, folder, pattern, URL or database; empty: look anew at the one in use.")
+    ] = "",
+    target: Annotated[str, typer.Option(help="The column to predict; as before when empty.")] = "",
+    task: Annotated[str, typer.Option(help="classification, regression, or auto: what fits the target.")] = "auto",
+    query: Annotated[str, typer.Option(help="What to ask the database: SELECT …")] = "",
+    encoding: Annotated[str, typer.Option(help="Of a text file, where the guess is wrong.")] = "",
+    missing: Annotated[list[str] | None, typer.Option(help="A mark of missing values, such as -200; repeat it.")] = None,
+) -> None:
+    """Take a table into the project, and write to params.yaml how it is read and what its columns are."""
+    from .intake import Wish, use
+
+    with _said():
+        if task not in ("auto", "classification", "regression"):
+            raise BadInput(f"there is no task '{task}' → --task classification, regression or auto")
+        lines = use(ROOT, Wish(source, target, task, query, encoding, tuple(missing or ())))
+        typer.echo("\n".join(lines))
 
 
 def _fail_with(faults: list[str]) -> None:

@@ -1,7 +1,7 @@
 """Tables, models, figures and small results: how the notebooks read and write files."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,33 +16,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def read_source(path: Path) -> pd.DataFrame:
-    """The table in a CSV or Parquet file. Raises BadInput when there is no such file, no such format or no row."""
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": _read_parquet}
-    if path.suffix.lower() not in readers:
-        raise BadInput(f"{path.name} is neither .csv nor .parquet → set ingest.source in params.yaml")
-    if not path.is_file():
-        raise BadInput(f"there is no file {path} → set ingest.source in params.yaml")
-    try:
-        table = readers[path.suffix.lower()](path)
-    except (ValueError, OSError) as error:
-        raise BadInput(f"{path.name} is no readable table ({first_line(error)}) → open and mend it") from None
-    if table.empty:
-        raise BadInput(f"{path.name} has no rows → set ingest.source in params.yaml")
-    return table
-
-
-def overview(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per column: type, missing and distinct values, least and greatest."""
+def overview(table: pd.DataFrame, kinds: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """One row per column: kind, missing and distinct values, least and greatest."""
+    bounds = table.select_dtypes(["number", "datetime"])
     return pd.DataFrame(
         {
-            "type": table.dtypes.astype(str),
+            "kind": pd.Series(kinds) if kinds else table.dtypes.astype(str),
             "missing": table.isna().sum(),
             "distinct": table.nunique(),
-            "least": table.min(),
-            "greatest": table.max(),
+            "least": bounds.min().astype(object),
+            "greatest": bounds.max().astype(object),
         }
-    )
+    ).reindex(table.columns)
 
 
 def missing(table: pd.DataFrame) -> pd.DataFrame:

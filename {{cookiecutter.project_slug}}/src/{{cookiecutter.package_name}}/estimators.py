@@ -1,21 +1,23 @@
-"""Estimators by name: any scikit-learn classifier, its hyperparameters, and a search over them."""
+"""Estimators by name: any scikit-learn classifier or regressor, its hyperparameters, and a search over them."""
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import pandas as pd
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
 from .errors import BadInput, did_you_mean
 
 
-def build(estimator: str, hyperparameters: dict[str, Any], random_state: int) -> BaseEstimator:
-    """An unfitted classifier from its dotted path, seeded where it takes a seed."""
-    kind = _class(estimator)
+def build(estimator: str, hyperparameters: dict[str, Any], task: str, random_state: int) -> BaseEstimator:
+    """An unfitted estimator from its dotted path, seeded where it takes a seed."""
+    kind = _class(estimator, task)
     known = inspect.signature(kind).parameters
     for name in hyperparameters:
         if name not in known:
@@ -26,7 +28,9 @@ def build(estimator: str, hyperparameters: dict[str, Any], random_state: int) ->
 
 def cross_validate(model: Pipeline, X: pd.DataFrame, y: pd.Series, cv: int, scoring: str) -> pd.DataFrame:
     """The score of each fold, before the final fit: how far the result depends on the rows."""
-    scores = cross_val_score(model, X, y, cv=cv, scoring=scoring, error_score="raise")
+    often = _often(y, cv)
+    with _scored(scoring):
+        scores = cross_val_score(model, X[often], y[often], cv=cv, scoring=scoring, error_score="raise")
     return pd.DataFrame({scoring: scores}, index=pd.Index(range(1, cv + 1), name="fold"))
 
 
@@ -54,7 +58,9 @@ def search(
         searcher = GridSearchCV(model, grid, **shared)
     else:
         searcher = RandomizedSearchCV(model, grid, n_iter=_bounded(trials, space), random_state=random_state, **shared)
-    searcher.fit(X, y)
+    often = _often(y, cv)
+    with _scored(scoring):
+        searcher.fit(X[often], y[often])
     return model.set_params(**searcher.best_params_), _trials(searcher.cv_results_)
 
 
@@ -72,19 +78,37 @@ def hyperparameters(model: Pipeline) -> pd.DataFrame:
 def summary(model: Pipeline) -> dict[str, str]:
     """What a model card says of the training: estimator, preprocessing of numbers, every hyperparameter."""
     estimator = model.named_steps["estimator"]
-    steps = [type(step).__name__ for _, step in model.named_steps["preprocessor"].named_transformers_["number"].steps]
-    found = {"estimator": f"{type(estimator).__module__}.{type(estimator).__name__}", "numbers": ", ".join(steps)}
+    steps = {name: step for name, step, _ in model.named_steps["preprocessor"].transformers_ if name != "remainder"}
+    found = {"estimator": f"{type(estimator).__module__}.{type(estimator).__name__}"}
+    found |= {name: " ".join(repr(step).split()) for name, step in steps.items()}
     return found | {str(name): value for name, value in hyperparameters(model)["value"].items()}
 
 
-def _class(dotted: str) -> Any:
+def _often(y: pd.Series, cv: int) -> pd.Series:
+    """Which rows are of a class that has a row for every fold; all, where y is a number."""
+    counts = y.map(y.value_counts())
+    return counts >= cv if pd.api.types.is_integer_dtype(y) and (counts >= cv).any() else counts > 0
+
+
+@contextmanager
+def _scored(scoring: str) -> Iterator[None]:
+    """Tells a wrong name of a score from what else may go wrong in a fold."""
+    if scoring not in get_scorer_names():
+        near = did_you_mean(scoring, get_scorer_names())
+        raise BadInput(f"train.scoring '{scoring}' is unknown to scikit-learn{near or ' → f1_macro, r2, …'}")
+    yield
+
+
+def _class(dotted: str, task: str) -> Any:
     module, _, name = dotted.rpartition(".")
     try:
         kind = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError):
         raise BadInput(f"there is no estimator '{dotted}' → set train.estimator in params.yaml") from None
-    if not (inspect.isclass(kind) and issubclass(kind, BaseEstimator) and is_classifier(kind())):
-        raise BadInput(f"'{dotted}' is no scikit-learn classifier → set train.estimator in params.yaml")
+    fits = is_classifier if task == "classification" else is_regressor
+    if not (inspect.isclass(kind) and issubclass(kind, BaseEstimator) and fits(kind())):
+        wanted = "classifier" if task == "classification" else "regressor"
+        raise BadInput(f"'{dotted}' is no scikit-learn {wanted} → set train.estimator in params.yaml")
     return kind
 
 

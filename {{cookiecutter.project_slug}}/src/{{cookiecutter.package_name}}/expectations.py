@@ -1,6 +1,7 @@
 """The data contract: a Great Expectations suite drafted from a table, edited by a person, checked by `validate`."""
 
 import logging
+from collections.abc import Collection
 from copy import deepcopy
 from typing import Any, get_args
 
@@ -11,11 +12,15 @@ from .parameters import Severity
 
 Suite = dict[str, Any]
 Validation = dict[str, Any]
+FEW, MANY = 20, 200  # different texts up to which a draft lists them: in a column, in the target
 SEVERITIES: tuple[str, ...] = get_args(Severity)  # the gravest first
 
 
-def draft(table: pd.DataFrame, target: str, margin: float = 0.1) -> Suite:
-    """A suite that the table meets, to be reviewed: ranges reach `margin` of their width beyond what was seen."""
+def draft(table: pd.DataFrame, target: str, unique: Collection[str] = (), margin: float = 0.1) -> Suite:
+    """A suite that the table meets, to be reviewed: ranges reach `margin` of their width beyond what was seen.
+
+    The columns `unique` are to hold another value in each row.
+    """
     found = [
         _expect("table_columns_to_match_set", "critical", column_set=list(table.columns), exact_match=True),
         _expect("table_row_count_to_be_between", "critical", min_value=max(1, len(table) // 2)),
@@ -23,6 +28,7 @@ def draft(table: pd.DataFrame, target: str, margin: float = 0.1) -> Suite:
     ]
     for name in table.columns:
         found += _draft_column(table[name], is_target=name == target, margin=margin)
+    found += [_expect("column_values_to_be_unique", "warning", column=name) for name in unique]
     return {"name": "table", "expectations": found}
 
 
@@ -109,14 +115,18 @@ def _expect(kind: str, severity: str, **kwargs: Any) -> dict[str, Any]:
 def _draft_column(column: pd.Series, is_target: bool, margin: float) -> list[dict[str, Any]]:
     name = column.name
     found = [_expect("column_values_to_be_of_type", "critical", column=name, type_=str(column.dtype))]
-    if not column.hasnans:
+    gaps = float(column.isna().mean())
+    if not gaps:
         found.append(_expect("column_values_to_not_be_null", "critical", column=name))
+    elif gaps < 1:
+        mostly = round(max(0.0, 1 - gaps - margin), 4)
+        found.append(_expect("column_values_to_not_be_null", "warning", column=name, mostly=mostly))
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         least, greatest = float(column.min()), float(column.max())
         spare = round((greatest - least) * margin, 6)
         bounds = {"min_value": round(least - spare, 6), "max_value": round(greatest + spare, 6)}
         found.append(_expect("column_values_to_be_between", "warning", column=name, **bounds))
-    elif is_target or column.nunique() <= 20:
+    elif pd.api.types.is_string_dtype(column) and 0 < column.nunique() <= (MANY if is_target else FEW):
         values = sorted(column.dropna().astype(str).unique())
         severity = "critical" if is_target else "warning"
         found.append(_expect("column_values_to_be_in_set", severity, column=name, value_set=values))

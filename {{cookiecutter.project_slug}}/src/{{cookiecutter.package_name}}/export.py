@@ -8,21 +8,27 @@ import numpy as np
 import pandas as pd
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline
 
+from .encoding import tensor_types
 from .errors import GateClosed
 from .features import Schema
 from .inference import Prediction
 
+TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": StringTensorType}
+
 
 def convert(model: Pipeline, schema: Schema) -> bytes:
-    """The ONNX file: one input (n, 1) per column, outputs `label` (n,) and `probabilities` (n, classes)."""
-    tensors = {"number": FloatTensorType, "category": StringTensorType}
-    initial_types = [(c["name"], tensors[c["type"]]([None, 1])) for c in schema["inputs"]]
+    """The ONNX file: one input (n, 1) per tensor; outputs the class (n,) and probabilities (n, classes), or (n, 1)."""
+    kinds = {name: kind for column in schema["inputs"] for name, kind in tensor_types(column).items()}
+    options: dict[Any, Any] = {TfidfVectorizer: {"tokenexp": "[^ ]+"}}
+    if schema["task"] == "classification":
+        options[id(model)] = {"zipmap": False}
     onnx = to_onnx(
         model,
-        initial_types=initial_types,
-        options={id(model): {"zipmap": False}},
+        initial_types=[(name, TENSORS[kind]([None, 1])) for name, kind in kinds.items()],
+        options=options,
         name=type(model.named_steps["estimator"]).__name__,
     )
     # skl2onnx takes the operator sets from a Python set, whose order changes from process to process.
@@ -32,31 +38,37 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     return onnx.SerializeToString(deterministic=True)
 
 
-def signature(onnx: bytes, model: Pipeline, schema: Schema, example: pd.DataFrame) -> dict[str, Any]:
-    """What a caller must know: inputs and outputs with names, types and shapes, classes, the file's hash, a row."""
-    classes = [str(name) for name in model.classes_]
-    inputs = [{**column, "shape": [-1, 1]} for column in schema["inputs"]]
-    outputs = [
-        {"name": "label", "type": "category", "shape": [-1]},
-        {"name": "probabilities", "type": "number", "shape": [-1, len(classes)]},
-    ]
+def signature(onnx: bytes, schema: Schema, example: pd.DataFrame) -> dict[str, Any]:
+    """What a caller must know: the inputs as in the schema, the classes (null: a number), the file's hash, a row.
+
+    `example` holds rows of the table, as a caller would give them.
+    """
+    names = [column["name"] for column in schema["inputs"]]
+    row = json.loads(example[names].head(1).to_json(orient="records", date_format="iso", date_unit="s"))[0]
     file = {"file": "model.onnx", "sha256": hashlib.sha256(onnx).hexdigest(), "bytes": len(onnx)}
-    rows = json.loads(example.head(1).to_json(orient="records"))
-    found = {"model": file, "target": schema["target"], "classes": classes, "inputs": inputs, "outputs": outputs}
-    return found | {"example": rows[0]}
+    return {"model": file, **{name: schema[name] for name in ("target", "task", "classes", "inputs")}, "example": row}
 
 
-def compare(model: Pipeline, X: pd.DataFrame, prediction: Prediction) -> pd.DataFrame:
-    """Row by row: the estimator's label, ONNX's label, and the largest difference of a probability."""
-    difference = np.abs(model.predict_proba(X) - prediction.probabilities).max(axis=1)
-    return pd.DataFrame(
-        {"estimator": model.predict(X), "onnx": prediction.labels, "difference": difference}, index=X.index
-    ).sort_values("difference", ascending=False, kind="stable")
+def compare(model: Pipeline, X: pd.DataFrame, prediction: Prediction, schema: Schema) -> pd.DataFrame:
+    """Row by row: what the estimator says, what ONNX says, and how far they differ, the worst first.
+
+    The difference is the largest of a probability; for a regression, it is relative to the spread of the predictions.
+    """
+    said: np.ndarray = model.predict(X)
+    if schema["task"] == "classification":
+        difference = np.abs(model.predict_proba(X) - prediction.probabilities).max(axis=1)
+        said = np.array(schema["classes"], dtype=object)[said]
+    else:
+        spread = float(np.std(said)) or max(1.0, float(np.abs(said).max()))
+        difference = np.abs(said - prediction.values) / spread
+    rows = pd.DataFrame({"estimator": said, "onnx": prediction.values, "difference": difference}, index=X.index)
+    return rows.sort_values("difference", ascending=False, kind="stable")
 
 
 def stop_if_different(comparison: pd.DataFrame, tolerance: float) -> str:
     """Says that both agree on every row, or raises GateClosed with the worst rows."""
-    wrong = comparison[(comparison["estimator"] != comparison["onnx"]) | ~(comparison["difference"] <= tolerance)]
+    other_class = comparison["estimator"] != comparison["onnx"] if comparison["onnx"].dtype == object else False
+    wrong = comparison[other_class | ~(comparison["difference"] <= tolerance)]
     if wrong.empty:
         return f"ONNX and the estimator agree on {len(comparison)} rows within {tolerance:g}"
     worst = ", ".join(f"row {row} ({difference:.2g})" for row, difference in wrong["difference"].head(5).items())

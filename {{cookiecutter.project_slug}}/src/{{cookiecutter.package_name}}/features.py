@@ -1,66 +1,99 @@
-"""What goes into the model: the schema of its inputs, the split, and the preprocessing."""
+"""What goes into the model: the schema of its inputs, X and y, and the preprocessing."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
-from .errors import BadInput
+from . import encoding
+from .errors import BadInput, did_you_mean
 
 Schema = dict[str, Any]
+TYPES = {"numeric": "number", "boolean": "boolean", "datetime": "datetime", "categorical": "category", "text": "text"}
+LEFT_OUT = ("identifier", "constant", "empty")  # roles that teach a model nothing
+FEW_LEVELS = 30  # up to these, a category is one-hot encoded; beyond, each level is replaced by what it says of y
+MOST_LEVELS = {"target": 2000, "one-hot": 100}  # the most frequent are kept, the others are one
+MOST_WORDS = 1000  # of a text: the most frequent
 
 
-def describe_inputs(table: pd.DataFrame, target: str) -> Schema:
-    """The contract of all later stages: {target, classes, inputs: [{name, type: number or category}]}."""
-    if target not in table.columns:
-        raise BadInput(f"the table has no column '{target}' → set prepare.target to one of {', '.join(table.columns)}")
-    classes = sorted(table[target].dropna().astype(str).unique())
-    if len(classes) < 2:
-        raise BadInput(f"column '{target}' has fewer than two classes → choose another prepare.target")
-    columns = table.columns.drop(target)
+def describe_inputs(table: pd.DataFrame, target: str, task: str, roles: Mapping[str, str]) -> Schema:
+    """The contract of all later stages: {target, task, inputs: [{name, type}], left_out: {name: role}}."""
+    columns = [str(name) for name in table.columns]
+    if target not in columns:
+        raise BadInput(f"the table has no column '{target}' → set prepare.target to one of {', '.join(columns)}")
+    for name in roles:
+        if name not in columns or name == target:
+            what = "is the target" if name == target else f"is no column{did_you_mean(name, columns)}"
+            raise BadInput(f"prepare.roles has '{name}', which {what} → nb data use, or take it out")
+    for name in columns:
+        if name not in roles and name != target:
+            raise BadInput(f"prepare.roles says nothing of column '{name}' → nb data use, or add its role")
+    used = {name: role for name, role in roles.items() if role not in LEFT_OUT}
+    if not used:
+        raise BadInput("no column is left to learn from → give one of prepare.roles another role")
     return {
         "target": target,
-        "classes": classes,
-        "inputs": [{"name": name, "type": _type(table[name])} for name in columns],
+        "task": task,
+        "inputs": [{"name": name, "type": _type(name, role, table[name])} for name, role in used.items()],
+        "left_out": {name: role for name, role in roles.items() if role in LEFT_OUT},
     }
 
 
-def split(
-    table: pd.DataFrame, schema: Schema, test_size: float, random_state: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train and test rows, with the classes in the same proportions; rows without a target are left out."""
-    rows = table.dropna(subset=[schema["target"]])
-    train, test = train_test_split(
-        rows, test_size=test_size, random_state=random_state, stratify=rows[schema["target"]]
-    )
-    return train.sort_index().reset_index(drop=True), test.sort_index().reset_index(drop=True)
+def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
+    """The schema with what the train rows tell: classes, the levels of categories, the parts of times that vary."""
+    target = train[schema["target"]]
+    classes = sorted({encoding.as_text(value) for value in target}, key=_by_number) if _is_classes(schema) else None
+    if classes is not None and len(classes) < 2:
+        raise BadInput(f"column '{schema['target']}' has fewer than two classes → choose another prepare.target")
+    learned = [_learned(column, train[column["name"]], classes) for column in schema["inputs"]]
+    return {**schema, "classes": classes, "inputs": learned}
 
 
 def inputs(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """X: the input columns in the schema's order; numbers as float64, categories as text, a missing one as ''."""
-    columns = {column["name"]: _values(table[column["name"]], column["type"]) for column in schema["inputs"]}
+    """X: the tensors of all inputs, as the served model gets them (`encoding`), side by side."""
+    columns: dict[str, np.ndarray] = {}
+    for column in schema["inputs"]:
+        columns |= encoding.encode(column, table[column["name"]].to_numpy())
     return pd.DataFrame(columns, index=table.index)
 
 
 def labels(table: pd.DataFrame, schema: Schema) -> pd.Series:
-    """y: the target as text."""
-    return pd.Series(table[schema["target"]], dtype=object).astype(str).astype(object)
+    """y: the place of each row's class among `schema["classes"]`, or the number to predict."""
+    target = table[str(schema["target"])]
+    if not _is_classes(schema):
+        return target.astype("float64")
+    places = {name: place for place, name in enumerate(schema["classes"])}
+    return target.map(lambda value: places[encoding.as_text(value)]).astype("int64")
 
 
 def preprocessor(schema: Schema, scale: bool) -> ColumnTransformer:
-    """Fills and optionally standardises numbers, one-hot encodes categories; unseen categories become zeros."""
-    steps: list[Any] = [SimpleImputer(strategy="median")] + ([StandardScaler()] if scale else [])
+    """Fills and optionally standardises numbers, encodes categories, weighs the words of texts (TF-IDF)."""
+    numbers: list[Any] = [SimpleImputer(strategy="median")] + ([StandardScaler()] if scale else [])
+    kinds = {name: kind for column in schema["inputs"] for name, kind in encoding.tensor_types(column).items()}
+    many = {c["name"] for c in schema["inputs"] if c["type"] == "category" and _is_target_encoded(c, schema)}
+    named = {kind: [name for name in kinds if kinds[name] == kind] for kind in ("number", "category", "text")}
+    few = [name for name in named["category"] if name not in many]
+    steps = [
+        ("number", make_pipeline(*numbers), named["number"]),
+        ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few),
+        ("many", TargetEncoder(random_state=0), [name for name in named["category"] if name in many]),
+        *((f"text {place}", words(), name) for place, name in enumerate(named["text"])),
+    ]
     return ColumnTransformer(
-        [
-            ("number", make_pipeline(*steps), _names(schema, "number")),
-            ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False), _names(schema, "category")),
-        ],
-        verbose_feature_names_out=False,
+        [step for step in steps if len(step[2])], sparse_threshold=0, verbose_feature_names_out=False
     )
+
+
+def words() -> TfidfVectorizer:
+    """The weights of the words of a text that `encoding` has tidied."""
+    apart = r"[^ ]+"
+    return TfidfVectorizer(lowercase=False, token_pattern=apart, max_features=MOST_WORDS, dtype=np.float32)
 
 
 def pipeline(schema: Schema, estimator: Any, scale: bool) -> Pipeline:
@@ -68,21 +101,56 @@ def pipeline(schema: Schema, estimator: Any, scale: bool) -> Pipeline:
     return Pipeline([("preprocessor", preprocessor(schema, scale)), ("estimator", estimator)])
 
 
-def class_counts(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """Rows of each class in either part."""
-    target = schema["target"]
-    return pd.DataFrame({"train": train[target].value_counts(), "test": test[target].value_counts()}).sort_index()
+def columns_left_out(schema: Schema) -> pd.DataFrame:
+    """What the model does not learn from, and why."""
+    return pd.DataFrame(list(schema["left_out"].items()), columns=["column", "role"])
 
 
-def _type(column: pd.Series) -> str:
-    return "number" if pd.api.types.is_numeric_dtype(column) else "category"
+def _is_classes(schema: Schema) -> bool:
+    return schema["task"] == "classification"
 
 
-def _values(column: pd.Series, type_: str) -> pd.Series:
-    if type_ == "number":
-        return column.astype("float64")
-    return column.astype(object).where(column.notna(), "").astype(str).astype(object)
+def _type(name: str, role: str, column: pd.Series) -> str:
+    if role not in TYPES:
+        raise BadInput(f"prepare.roles.{name} is '{role}' → choose from {', '.join((*TYPES, *LEFT_OUT))}")
+    numeric = pd.api.types.is_numeric_dtype(column)
+    fits = {"numeric": numeric, "datetime": pd.api.types.is_datetime64_any_dtype(column)}
+    if not fits.get(role, True):
+        raise BadInput(f"column '{name}' is not {role}: it holds {column.dtype} → set its kind in ingest.columns")
+    return TYPES[role]
 
 
-def _names(schema: Schema, type_: str) -> list[str]:
-    return [column["name"] for column in schema["inputs"] if column["type"] == type_]
+def _by_number(name: str) -> tuple[float, str]:
+    try:
+        return float(name), name
+    except ValueError:
+        return float("inf"), name
+
+
+def _learned(column: dict[str, Any], values: pd.Series, classes: list[str] | None) -> dict[str, Any]:
+    if column["type"] == "category":
+        counts = pd.Series([encoding.as_text(value) for value in values.to_numpy()]).value_counts()
+        one_hot = len(counts) <= FEW_LEVELS or (classes is not None and len(classes) > 2)
+        most = MOST_LEVELS["one-hot" if one_hot else "target"]
+        kept = counts.reset_index().sort_values(["count", "index"], ascending=[False, True]).head(most)["index"]
+        return {**column, "levels": sorted(kept)}
+    if column["type"] == "datetime":
+        parts = encoding.parts_of_time(values.to_numpy())
+        varying = [part for part, found in parts.items() if len(np.unique(found[~np.isnan(found)])) > 1]
+        return {**column, "parts": varying or ["days"], **_bounds(values)}
+    return {**column, **_bounds(values)} if column["type"] == "number" else column
+
+
+def _bounds(values: pd.Series) -> dict[str, Any]:
+    """The least and the greatest value that the model learned from."""
+    found = values.dropna()
+    if found.empty:
+        return {}
+    ends = found.min(), found.max()
+    least, greatest = (end.isoformat() if isinstance(end, pd.Timestamp) else end.item() for end in ends)
+    return {"least": least, "greatest": greatest}
+
+
+def _is_target_encoded(column: Mapping[str, Any], schema: Schema) -> bool:
+    """skl2onnx converts the target encoding of a number or of two classes."""
+    return len(column["levels"]) > FEW_LEVELS and (schema["classes"] is None or len(schema["classes"]) == 2)

@@ -1,4 +1,4 @@
-"""The model as it is served: ONNX and its signature. This file needs onnxruntime and numpy only; copy it anywhere."""
+"""The model as it is served: ONNX and its signature. It needs onnxruntime, numpy and `encoding.py`: copy both files."""
 
 import hashlib
 import json
@@ -10,49 +10,53 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+if __package__:
+    from .encoding import encode
+else:
+    from encoding import encode  # type: ignore[no-redef]
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of n rows: `labels` (n,) and `probabilities` (n, classes), in the signature's class order."""
+    """What the model says of n rows.
 
-    labels: np.ndarray
-    probabilities: np.ndarray
+    `values` (n,) are names of classes, or numbers; `probabilities` (n, classes) follow the signature's order of the
+    classes, and are None for a regression.
+    """
+
+    values: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
 class Model:
-    """An ONNX classifier and the signature it was exported with."""
+    """An ONNX model and the signature it was exported with."""
 
     def __init__(self, onnx: bytes, signature: dict[str, Any]) -> None:
         if hashlib.sha256(onnx).hexdigest() != signature["model"]["sha256"]:
             raise ValueError("the ONNX file is not the model that its signature describes → dvc repro export")
         self.signature = signature
+        self.classes: list[str] | None = signature["classes"]
         self._session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+        self._names = [one.name for one in self._session.get_inputs()]
 
     @classmethod
-    def load(cls, onnx: Path, signature: Path) -> "Model":
+    def load(cls, onnx: Path | str, signature: Path | str) -> "Model":
         """The model in a file, held against the hash in its signature."""
-        return cls(onnx.read_bytes(), json.loads(signature.read_text(encoding="utf-8")))
-
-    @property
-    def classes(self) -> list[str]:
-        """The names of the classes, in the order of the probabilities."""
-        return [str(name) for name in self.signature["classes"]]
+        return cls(Path(onnx).read_bytes(), json.loads(Path(signature).read_text(encoding="utf-8")))
 
     def predict(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> Prediction:
-        """Labels and probabilities for rows given by column; raises ValueError when a column is missing."""
-        feed = {column["name"]: _tensor(column, columns) for column in self.signature["inputs"]}
-        label, probabilities = self._session.run(None, feed)
-        return Prediction(labels=label, probabilities=probabilities)
+        """What is predicted for rows given by column; raises ValueError when a column is missing or of another type."""
+        tensors = [tensor for column in self.signature["inputs"] for tensor in _tensors(column, columns)]
+        found = self._session.run(None, dict(zip(self._names, tensors, strict=True)))
+        if self.classes is None:
+            return Prediction(found[0].reshape(-1))
+        return Prediction(np.array(self.classes, dtype=object)[found[0]], found[1])
 
 
-def _tensor(column: dict[str, Any], columns: Mapping[str, Any]) -> np.ndarray:
+def _tensors(column: dict[str, Any], columns: Mapping[str, Any]) -> list[np.ndarray]:
     if column["name"] not in columns:
         raise ValueError(f"the rows have no column '{column['name']}' → see models/signature.json")
-    values = columns[column["name"]]
     try:
-        if column["type"] == "number":
-            return np.asarray(values, dtype=np.float32).reshape(-1, 1)
-        known = ["" if value is None or value != value else str(value) for value in values]  # as in training
-        return np.asarray(known, dtype=np.str_).reshape(-1, 1)
+        return [tensor.reshape(-1, 1) for tensor in encode(column, columns[column["name"]]).values()]
     except (TypeError, ValueError):
         raise ValueError(f"column '{column['name']}' is not all {column['type']} → see models/signature.json") from None

@@ -12,11 +12,21 @@ with warnings.catch_warnings():  # tqdm misses ipywidgets, and would write a pat
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "pandas", "numpy")
 PLOTS = {
-    "confusion": "Which classes are taken for which",
-    "roc": "True against false positives, each class against the rest",
-    "calibration": "How far the model's confidence can be trusted",
-    "importance": "Which inputs the predictions rest on",
+    "classification": {
+        "predictions": "Which classes are taken for which",
+        "errors": "True against false positives, each class against the rest",
+        "calibration": "How far the model's confidence can be trusted",
+        "importance": "Which inputs the predictions rest on",
+    },
+    "regression": {
+        "predictions": "What was predicted, and what was true",
+        "errors": "How far off, by what was predicted",
+        "calibration": "The mean error of each tenth of the predictions",
+        "importance": "Which inputs the predictions rest on",
+    },
 }
+SHOWN = 8  # categories of an input that the card names
+BASELINES = {"classification": "predicts the class frequencies", "regression": "predicts the mean"}
 
 
 def environment() -> dict[str, str]:
@@ -31,25 +41,26 @@ def card(
     metrics: Mapping[str, Any],
     validation: Mapping[str, Any],
     signature: Mapping[str, Any],
+    schema: Mapping[str, Any],
 ) -> str:
     """The card as Markdown with Hugging Face's front matter (`model-index` included).
 
-    `about` is the `describe` section of params.yaml; `data` holds name, md5 and source; the rest is what the
+    `about` is the `describe` section of params.yaml; `data` holds name, source, license and md5; the rest is what the
     stages left.
     """
     sections = [
         f"# {about['title']}\n\n{about['summary']}",
         f"## What it is for\n\n{_bullets(about['intended_use'])}",
         f"## What it is not for\n\n{_bullets(about['not_for'])}",
-        _results(metrics),
-        _data(data, validation, signature),
+        _results(metrics, schema),
+        _data(data, validation, schema),
         _training(parameters),
-        _plots(),
+        _plots(schema),
         f"## Limits\n\n{_bullets(about['limits'])}",
         _usage(signature),
         f"## Environment\n\n{_table({'': 'version'}, environment())}",
     ]
-    content = f"---\n{_metadata(about, data, metrics)}\n---\n\n" + "\n\n".join(sections) + "\n"
+    content = f"---\n{_metadata(about, data, metrics, schema)}\n---\n\n" + "\n\n".join(sections) + "\n"
     return str(ModelCard(content))
 
 
@@ -59,9 +70,12 @@ def body(card: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
 
 
-def _metadata(about: Mapping[str, Any], data: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def _metadata(
+    about: Mapping[str, Any], data: Mapping[str, Any], metrics: Mapping[str, Any], schema: Mapping[str, Any]
+) -> str:
+    task = f"tabular-{schema['task']}"
     shared = {
-        "task_type": "tabular-classification",
+        "task_type": task,
         "dataset_type": "tabular",
         "dataset_name": data["name"],
         "dataset_revision": data["md5"],
@@ -75,14 +89,14 @@ def _metadata(about: Mapping[str, Any], data: Mapping[str, Any], metrics: Mappin
         model_name=about["title"],
         license="other" if about["spdx_license"].startswith("LicenseRef") else about["spdx_license"].lower(),
         library_name="onnx",
-        pipeline_tag="tabular-classification",
-        tags=["tabular-classification", "scikit-learn", "onnx"],
+        pipeline_tag=task,
+        tags=[task, "scikit-learn", "onnx"],
         eval_results=results,
     )
     return front.to_yaml()
 
 
-def _results(metrics: Mapping[str, Any]) -> str:
+def _results(metrics: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     success = metrics["success"]
     verdict = "**All success criteria are met.**" if success["passed"] else "**Not all success criteria are met.**"
     verdict = verdict if success["criteria"] else "**No success criteria are set.**"
@@ -91,46 +105,67 @@ def _results(metrics: Mapping[str, Any]) -> str:
         one = success["criteria"].get(name)
         asked = f"{one['bound']} {one['threshold']:g}: {'met' if one['passed'] else 'NOT met'}" if one else ""
         rows.append([name.replace("_", " "), f"{value:.4f}", f"{metrics['baseline'][name]:.4f}", asked])
-    per_class = "\n".join(f"- {name}: {value:.4f}" for name, value in metrics["f1"].items())
     header = ["score", "model", "baseline", "criterion"]
+    warned = "".join(f"\n\n> **Warning:** {one}" for one in metrics["warnings"])
     return (
         f"## How good it is\n\n{verdict} Scores are of {metrics['rows']['test']} test rows that the model never saw; "
-        f"the baseline predicts the class frequencies whatever the inputs.\n\n{_rows(header, rows)}\n\n"
-        f"F1 of each class:\n\n{per_class}"
+        f"the baseline {BASELINES[schema['task']]} whatever the inputs.{warned}\n\n{_rows(header, rows)}"
+        f"\n\n{_details(metrics, schema)}"
     )
 
 
-def _data(data: Mapping[str, Any], validation: Mapping[str, Any], signature: Mapping[str, Any]) -> str:
+def _details(metrics: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    if schema["task"] == "regression":
+        spread = ", ".join(f"{name} {value:g}" for name, value in metrics["target"].items())
+        return f"mae and rmse are in the unit of `{schema['target']}`, which among the test rows has {spread}."
+    return "F1 of each class:\n\n" + "\n".join(f"- {name}: {value:.4f}" for name, value in metrics["f1"].items())
+
+
+def _data(data: Mapping[str, Any], validation: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     kept = "keeps" if validation["success"] else "breaks"
     failed = ", ".join(f"{count} {severity}" for severity, count in validation["failed"].items())
-    inputs = [[column["name"], column["type"]] for column in signature["inputs"]]
+    classes = f", classes: {', '.join(schema['classes'])}" if schema["classes"] else ", a number"
+    inputs = [[column["name"], column["type"], _range(column)] for column in schema["inputs"]]
+    left_out = [[name, role] for name, role in schema["left_out"].items()]
     return (
         f"## Data\n\n- table: {data['name']}, {validation['rows']} rows × {validation['columns']} columns\n"
-        f"- source: {data['source']}\n- DVC hash (md5): `{data['md5']}`\n"
+        f"- source: {data['source']}\n- licence of the data: {data['license']}\n- DVC hash (md5): `{data['md5']}`\n"
         f"- the table {kept} its contract of {validation['expectations']} expectations (failed: {failed})\n"
-        f"- target: `{signature['target']}`, classes: {', '.join(signature['classes'])}\n\n"
-        f"{_rows(['input', 'type'], inputs)}"
+        f"- target: `{schema['target']}`{classes}\n"
+        f"- rows without a target, left out: {schema['dropped_rows']}\n\n"
+        f"{_rows(['input', 'type', 'seen in training'], inputs)}"
+        + (f"\n\nNot learned from:\n\n{_rows(['column', 'because it is'], left_out)}" if left_out else "")
     )
+
+
+def _range(column: Mapping[str, Any]) -> str:
+    if "levels" in column:
+        named = [level or "(none)" for level in column["levels"][:SHOWN]]
+        more = len(column["levels"]) - len(named)
+        return ", ".join(named) + (f" and {more} more" if more else "")
+    return f"{column['least']} to {column['greatest']}" if "least" in column else ""
 
 
 def _training(parameters: Mapping[str, Any]) -> str:
     return f"## Training\n\n{_table({'parameter': 'value'}, parameters)}"
 
 
-def _plots() -> str:
-    return "## Plots\n\n" + "\n\n".join(f"{text}:\n\n![{text}](plots/{name}.png)" for name, text in PLOTS.items())
+def _plots(schema: Mapping[str, Any]) -> str:
+    plots = PLOTS[schema["task"]]
+    return "## Plots\n\n" + "\n\n".join(f"{text}:\n\n![{text}](plots/{name}.png)" for name, text in plots.items())
 
 
 def _usage(signature: Mapping[str, Any]) -> str:
+    found = "the classes, and a column of `probabilities` for each of `model.classes`"
+    if not signature["classes"]:
+        found = f"the predicted `{signature['target']}`"
     return (
-        "## How to load and call it\n\nWith onnxruntime and numpy alone; each input is a column of shape (rows, 1):\n\n"
-        "```python\nimport json\n\nimport numpy as np\nimport onnxruntime\n\n"
-        'signature = json.load(open("models/signature.json", encoding="utf-8"))\n'
-        'session = onnxruntime.InferenceSession("models/model.onnx")\n'
-        'rows = {name: [value] for name, value in signature["example"].items()}  # a list of values per input\n'
-        'types = {"number": np.float32, "category": np.str_}\n'
-        'feed = {c["name"]: np.array(rows[c["name"]], types[c["type"]]).reshape(-1, 1) for c in signature["inputs"]}\n'
-        "label, probabilities = session.run(None, feed)\n```\n\n"
+        "## How to load and call it\n\nWith onnxruntime and numpy alone, and `inference.py` and `encoding.py` "
+        f"of `src/{__package__}`; the rows are given by column, as they are in the table:\n\n"
+        f"```python\nfrom {__package__}.inference import Model\n\n"
+        'model = Model.load("models/model.onnx", "models/signature.json")\n'
+        'rows = {name: [value] for name, value in model.signature["example"].items()}  # a list of values per input\n'
+        f"prediction = model.predict(rows)\nprediction.values\n```\n\n`values` holds {found}. "
         f"The file has the sha256 `{signature['model']['sha256']}`."
     )
 
@@ -145,5 +180,9 @@ def _table(header: Mapping[str, str], rows: Mapping[str, Any]) -> str:
 
 
 def _rows(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [header, ["---"] * len(header), *([_cell(cell) for cell in row] for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

@@ -21,7 +21,13 @@ Folds = Annotated[int, Ge(2)]
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]
 Text = Annotated[str, MinLen(1)]
 Severity = Literal["critical", "warning", "info"]
-Score = Literal["accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss", "calibration_error"]
+Score = Literal[
+    "accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "log_loss", "calibration_error", "mae", "rmse", "r2"
+]
+Format = Literal["csv", "json lines", "excel", "parquet"]
+Task = Literal["classification", "regression"]
+Role = Literal["numeric", "boolean", "datetime", "categorical", "text", "identifier", "constant", "empty"]
+Split = Literal["random", "stratified", "group", "time"]
 Search = Literal["none", "grid", "random"]
 
 

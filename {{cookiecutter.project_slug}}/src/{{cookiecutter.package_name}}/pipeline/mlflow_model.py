@@ -1,4 +1,4 @@
-"""The served model as MLflow loads it: this file and `inference.py` are copied beside model.onnx."""
+"""The served model as MLflow loads it: this file, `inference.py` and `encoding.py` are copied beside model.onnx."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class OnnxModel(PythonModel):
-    """Takes a DataFrame of the signature's columns; returns `label` and a column of probabilities per class."""
+    """Takes a DataFrame of the signature's columns; returns `predicted` and a column of probabilities per class."""
 
     def load_context(self, context: PythonModelContext) -> None:
         from pathlib import Path
@@ -19,9 +19,9 @@ class OnnxModel(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         prediction = self.model.predict({name: model_input[name].to_numpy() for name in model_input.columns})
-        probabilities = pd.DataFrame(prediction.probabilities, columns=self.model.classes)
-        probabilities.insert(0, "label", prediction.labels)
-        return probabilities
+        rows = pd.DataFrame(prediction.probabilities, columns=self.model.classes)
+        rows.insert(0, "predicted", prediction.values)
+        return rows
 
 
 mlflow.models.set_model(OnnxModel())

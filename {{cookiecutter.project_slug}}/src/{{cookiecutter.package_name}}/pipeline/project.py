@@ -15,7 +15,7 @@ from ..errors import BadInput
 from ..paths import PACKAGE
 from . import notebooks
 
-LARGEST = 64 * 1024
+LARGEST = 1024 * 1024  # a table of thousands of columns has a line for each
 LISTS = ("deps", "params", "outs", "metrics", "plots")
 REFERENCE = re.compile(r"\$\{([^}]+)\}")
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..paths import MODEL, ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
 from .project import Project
 
+MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes at once
 LOGGED = ("models/", "reports/")
 MODEL_TAG, FAILED_TAG = "model_md5", "failed_stage"
 MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
@@ -33,14 +34,18 @@ def log_start(client: Any, run_id: str, project: Project, stages: list[str]) -> 
     """
     from mlflow.entities import Param, RunTag
 
-    params, tags = [], []
+    params: dict[str, str] = {}
+    tags = []
     for stage in stages:
         values = list(_flat(project.params.get(stage) or {}, stage))
         if takes_model(project, stage):
             tags += [RunTag(name, str(value)) for name, value in values if isinstance(value, int | float)]
         else:
-            params += [Param(name, str(value)) for name, value in values]
-    client.log_batch(run_id, params=params, tags=tags)
+            params |= {_allowed(name): str(value) for name, value in values}
+    client.log_batch(run_id, tags=tags)
+    listed = [Param(name, value) for name, value in params.items()]
+    for first in range(0, len(listed), MOST_PARAMS):
+        client.log_batch(run_id, params=listed[first : first + MOST_PARAMS])
 
 
 def log_results(client: Any, run_id: str, project: Project, stages: list[str]) -> None:
@@ -82,7 +87,9 @@ def _log_metrics(client: Any, run_id: str, project: Project, stage: str) -> None
         values = _flat(content if isinstance(content, dict) else {})
         numbers = [(_allowed(name), float(value)) for name, value in values if isinstance(value, int | float)]
         now = time.time_ns() // 1_000_000
-        client.log_batch(run_id, metrics=[Metric(name, value, now, 0) for name, value in numbers])
+        metrics = [Metric(name, value, now, 0) for name, value in numbers]
+        for first in range(0, len(metrics), MOST_METRICS):
+            client.log_batch(run_id, metrics=metrics[first : first + MOST_METRICS])
 
 
 def _log_datasets(client: Any, run_id: str, project: Project, stage: str) -> None:
@@ -124,15 +131,17 @@ def _log_model(client: Any, run_id: str) -> None:
     from mlflow.types import ColSpec, Schema
 
     content = json.loads(SIGNATURE.read_text(encoding="utf-8"))
-    types = {"number": "double", "category": "string"}
-    inputs = Schema([ColSpec(types[column["type"]], column["name"]) for column in content["inputs"]])
-    outputs = Schema([ColSpec("string", "label"), *(ColSpec("double", name) for name in content["classes"])])
+    types = {"number": "double", "boolean": "boolean", "datetime": "datetime"}
+    specs = [ColSpec(types.get(c["type"], "string"), c["name"], required=False) for c in content["inputs"]]
+    classes = content["classes"] or []
+    predicted = ColSpec("string" if classes else "double", "predicted")
+    inputs, outputs = Schema([*specs]), Schema([predicted, *(ColSpec("double", name) for name in classes)])
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*An input example was not provided", category=UserWarning)
         pyfunc.save_model(
             f"{folder}/model",
             python_model=str(PACKAGE / "pipeline" / "mlflow_model.py"),
-            code_paths=[str(PACKAGE / "inference.py")],
+            code_paths=[str(PACKAGE / "inference.py"), str(PACKAGE / "encoding.py")],
             artifacts={"onnx": str(ONNX), "signature": str(SIGNATURE)},
             signature=ModelSignature(inputs, outputs),
             pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "onnxruntime", "pandas")],
@@ -150,7 +159,7 @@ def _flat(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _allowed(name: str) -> str:
-    """MLflow's metric names hold letters, digits and _-./ and blanks."""
+    """MLflow's names hold letters, digits and _-./ and blanks."""
     return "".join(letter if letter.isalnum() or letter in "_-. /" else "_" for letter in name)
 
 

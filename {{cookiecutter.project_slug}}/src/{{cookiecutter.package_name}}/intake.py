@@ -1,0 +1,283 @@
+"""Brings a table into the project and writes what was understood of it: `nb data use`."""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+from ruamel.yaml.comments import CommentedMap
+
+from . import expectations, sources, understanding
+from .data import write_json
+from .errors import BadInput, Unreachable, first_line
+from .paths import STATE
+from .pipeline.project import Project, load, writer
+from .understanding import Proposal
+
+RAW = PurePosixPath("data/raw")
+DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle", "duckdb")
+TRAINING: dict[str, dict[str, Any]] = {
+    "classification": {
+        "estimator": "sklearn.ensemble.RandomForestClassifier",
+        "scoring": "f1_macro",
+        "criteria": {"f1_macro": 0.55},
+    },
+    "regression": {"estimator": "sklearn.ensemble.RandomForestRegressor", "scoring": "r2", "criteria": {"r2": 0.5}},
+}
+PLOTS = {
+    "classification": {
+        "Predicted beside actual": ("confusion", "predicted", "predictions", "actual"),
+        "ROC of each class against the rest": ("simple", "false_positive_rate", "errors", "true_positive_rate"),
+        "Calibration": ("linear", "confidence", "calibration", "right"),
+        "Permutation importance": ("bar_horizontal", "importance", "importance", "input"),
+    },
+    "regression": {
+        "Predicted beside actual": ("scatter", "predicted", "predictions", "actual"),
+        "Residuals": ("scatter", "predicted", "errors", "residual"),
+        "Error by tenth of the predictions": ("linear", "predicted", "calibration", "error"),
+        "Permutation importance": ("bar_horizontal", "importance", "importance", "input"),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person says of the table; what is left empty is guessed, or stays as params.yaml has it."""
+
+    source: str = ""
+    target: str = ""
+    task: str = "auto"
+    query: str = ""
+    encoding: str = ""
+    missing: tuple[str, ...] = ()
+
+
+def use(root: Path, wish: Wish) -> list[str]:
+    """Takes the table into the project and returns what to tell. Raises BadInput before anything is changed."""
+    project = load(root)
+    source = wish.source or str(project.params["ingest"]["source"])
+    with _brought(root, source, wish.query) as (place, final):
+        target = wish.target or str(project.params["prepare"]["target"])
+        missing = wish.missing or tuple(project.params["ingest"]["missing"] if _is_known(project, source) else ())
+        proposal = understanding.look(place, target, task=wish.task, encoding=wish.encoding, missing=missing)
+        table = sources.read(place, proposal.reading)
+        anew = not wish.source or not _same_columns(project, target, proposal)
+        _settle(root, place, final)
+    _keep(root, final, source)
+    _write_reading(project, final, proposal, anew)
+    if anew:
+        _write_roles(project, target, proposal)
+        _write_training(project, proposal)
+        _write_description(project, source, target, proposal, table)
+        identifiers = [name for name, (role, _) in proposal.roles.items() if role == "identifier"]
+        write_json(expectations.draft(table, target, identifiers), root / "expectations" / "suite.json")
+    _dump(project.params, root / "params.yaml")
+    _dump(project.pipeline, root / "dvc.yaml")
+    return _told(final, target, proposal, table, anew)
+
+
+@contextmanager
+def _brought(root: Path, source: str, query: str) -> Iterator[tuple[Path, PurePosixPath]]:
+    """Where the source can be looked at, and where in the project it is to stay; nothing remains of a failure."""
+    waiting = root / STATE / "intake"
+    shutil.rmtree(waiting, ignore_errors=True)
+    waiting.mkdir(parents=True)
+    try:
+        scheme = urlsplit(source).scheme.split("+")[0] if "://" in source else ""
+        if scheme in DATABASES:
+            yield _queried(source, query, waiting), RAW / "query.parquet"
+        elif scheme:
+            name = PurePosixPath(urlsplit(source).path).name or "table.csv"
+            _dvc(root, "get-url", source, str(waiting / name))
+            yield waiting / name, RAW / name
+        else:
+            yield _local(root, source, waiting)
+    finally:
+        shutil.rmtree(waiting, ignore_errors=True)
+
+
+def _queried(address: str, query: str, waiting: Path) -> Path:
+    """The answer of a database, as Parquet. Needs the driver of the database, such as psycopg."""
+    import sqlalchemy
+
+    if not query:
+        raise BadInput('a database needs a query → nb data use ADDRESS --query "SELECT …"')
+    if address.startswith("postgresql://"):
+        address = address.replace("postgresql://", "postgresql+psycopg://", 1)
+    if address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).is_file():
+        raise BadInput(f"there is no file {address.removeprefix('sqlite:///')} → name a SQLite file")
+    try:
+        engine = sqlalchemy.create_engine(address)
+        with engine.connect() as connection:
+            table = pd.read_sql_query(sqlalchemy.text(query), connection)
+    except ModuleNotFoundError as error:
+        raise BadInput(f"the database's driver is not installed ({first_line(error)}) → uv add {error.name}") from None
+    except sqlalchemy.exc.OperationalError as error:
+        kind = BadInput if address.startswith("sqlite") else Unreachable
+        raise kind(f"{masked(address)}: {first_line(error)} → mend the address or the query") from None
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise BadInput(f"{masked(address)}: {first_line(error)} → mend the address or the query") from None
+    table.columns = sources.unique(list(table.columns))
+    table.to_parquet(waiting / "query.parquet", index=False)
+    return waiting / "query.parquet"
+
+
+def _local(root: Path, source: str, waiting: Path) -> tuple[Path, PurePosixPath]:
+    """A file, a folder, or several files by a pattern, copied to be looked at unless it is in the project already."""
+    given = Path(source).expanduser()
+    inside = root / source
+    if inside.exists() and PurePosixPath(Path(os.path.relpath(inside, root)).as_posix()).is_relative_to(RAW):
+        return inside, PurePosixPath(Path(os.path.relpath(inside, root)).as_posix())
+    if given.exists():
+        with suppress(ValueError):
+            within = PurePosixPath(given.resolve().relative_to(root.resolve()).as_posix())
+            if within.is_relative_to(RAW):
+                return given, within
+        copied = waiting / given.resolve().name
+        shutil.copytree(given, copied) if given.is_dir() else shutil.copy2(given, copied)
+        return copied, RAW / copied.name
+    found = sorted(map(Path, glob.glob(str(given))))  # noqa: PTH207 - the pattern may begin anywhere
+    if not found:
+        raise BadInput(f"there is no {source} → name a file, a pattern such as 'part-*.csv', a URL or a database")
+    folder = waiting / (re.sub(r"[^\w-]+", "", given.stem) or "parts")
+    folder.mkdir()
+    for one in found:
+        shutil.copy2(one, folder / one.name)
+    return folder, RAW / folder.name
+
+
+def _settle(root: Path, place: Path, final: PurePosixPath) -> None:
+    if place.resolve() == (root / final).resolve():
+        return
+    target = root / final
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+    shutil.move(place, target)
+
+
+def _keep(root: Path, final: PurePosixPath, source: str) -> None:
+    """Tracked by DVC, with the address it came from where DVC can fetch it again; what git keeps stays with git."""
+    tracked = subprocess.run(["git", "ls-files", "--", str(final)], cwd=root, capture_output=True, text=True, check=False)
+    if tracked.stdout.strip():
+        return
+    if urlsplit(source).scheme in {"http", "https"}:
+        _dvc(root, "import-url", "--force", source, str(final))
+    else:
+        _dvc(root, "add", str(final))
+
+
+def _dvc(root: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, encoding="utf-8", check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()]
+        what = lines[0].removeprefix("ERROR: ").strip()
+        raise (Unreachable if "url" in arguments[0] else BadInput)(f"dvc {arguments[0]}: {what} → mend it, then again")
+
+
+def _is_known(project: Project, source: str) -> bool:
+    return source == project.params["ingest"]["source"]
+
+
+def _same_columns(project: Project, target: str, proposal: Proposal) -> bool:
+    known = project.params["ingest"]["columns"]
+    return set(known) == set(proposal.reading.columns) and target == project.params["prepare"]["target"]
+
+
+def _write_reading(project: Project, final: PurePosixPath, proposal: Proposal, anew: bool) -> None:
+    section, reading = project.params["ingest"], proposal.reading
+    section["source"] = str(final)
+    for name in ("file_format", "encoding", "delimiter", "decimal"):
+        section[name] = getattr(reading, name)
+    _refill(section["missing"], list(reading.missing))
+    if anew:
+        _refill(section["columns"], reading.columns)
+
+
+def _write_roles(project: Project, target: str, proposal: Proposal) -> None:
+    section = project.params["prepare"]
+    section["target"], section["task"] = target, proposal.task
+    section["split"], section["split_by"] = "stratified", ""
+    _refill(section["roles"], {name: role for name, (role, _) in proposal.roles.items()})
+    for name, (_, reason) in proposal.roles.items():
+        section["roles"].yaml_add_eol_comment(_one_line(reason), name)
+
+
+def _write_training(project: Project, proposal: Proposal) -> None:
+    """An estimator and a first criterion for the task, where those of params.yaml are for the other."""
+    train, fitting = project.params["train"], TRAINING[proposal.task]
+    if train["scoring"] != fitting["scoring"]:
+        train["estimator"], train["scoring"] = fitting["estimator"], fitting["scoring"]
+    _refill(project.params["evaluate"]["criteria"], fitting["criteria"])
+    plots = []
+    for title, (template, x, file, y) in PLOTS[proposal.task].items():
+        plot = {"template": template, "x": x, "y": {f"reports/plots/{file}.csv": y}}
+        plots.append({title: plot | ({"x_label": x, "y_label": y} if template == "confusion" else {})})
+    project.pipeline["plots"] = plots
+
+
+def _write_description(project: Project, source: str, target: str, proposal: Proposal, table: pd.DataFrame) -> None:
+    """What can be said of any table; a person is to say the rest."""
+    describe = project.params["describe"]
+    used = [name for name, (role, _) in proposal.roles.items() if role not in ("identifier", "constant", "empty")]
+    describe["data_name"] = _one_line(PurePosixPath(project.params["ingest"]["source"]).stem)
+    describe["data_source"], describe["data_license"] = _one_line(_origin(source)), "not said"
+    _refill(describe["intended_use"], [f"To predict {target} from {len(used)} columns of the table."])
+    _refill(describe["not_for"], ["Rows unlike those of the table, until somebody has tried it on such rows."])
+    _refill(describe["limits"], [f"It has seen {len(table)} rows. Nobody has written down yet what is weak."])
+
+
+def _origin(source: str) -> str:
+    return masked(source) if "://" in source else Path(source).name
+
+
+def masked(address: str) -> str:
+    """The address without user and password."""
+    return re.sub(r"//[^@/]*@", "//", address)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(str(text).split())
+
+
+def _refill(old: Any, new: Any) -> None:
+    """Puts other content into a mapping or a list of params.yaml, whose own comment stays."""
+    if isinstance(old, list):
+        del old[:]
+        old.extend(new)
+        return
+    for name in list(old):
+        del old[name]
+    old.ca.items.clear()
+    old.update(CommentedMap(new))
+
+
+def _dump(content: Any, path: Path) -> None:
+    part = path.with_name(f".part-{path.name}")
+    with part.open("w", encoding="utf-8", newline="\n") as file:
+        writer().dump(content, file)
+    part.replace(path)
+
+
+def _told(final: PurePosixPath, target: str, proposal: Proposal, table: pd.DataFrame, anew: bool) -> list[str]:
+    reading = proposal.reading
+    how = f"{reading.file_format}, {reading.encoding}, delimiter {reading.delimiter!r}, decimal {reading.decimal!r}"
+    form = how if reading.file_format == "csv" else reading.file_format
+    lines = [f"{final}: {len(table)} rows × {len(table.columns)} columns"]
+    lines.append(f"read as {form}; missing: {', '.join(map(repr, reading.missing))}")
+    if not anew:
+        return [*lines, "The columns are those that the project knows: roles, contract and estimator stay as they were."]
+    width = max(len(name) for name in table.columns)
+    lines.append(f"predict {target}: {proposal.task}, for it has {proposal.task_reason}")
+    lines += [f"  {name:<{width}}  {role:<12} {reason}" for name, (role, reason) in proposal.roles.items()]
+    lines.append("Written to params.yaml, and a contract drafted in expectations/suite.json: review both, then dvc repro")
+    return lines
