@@ -17,16 +17,18 @@ from jinja2.ext import Extension
 
 RESERVED = frozenset(Path(__file__).with_name("reserved_names.txt").read_text(encoding="utf-8").split())
 DEVICES = {"aux", "con", "nul", "prn"} | {f"{name}{number}" for name in ("com", "lpt") for number in range(10)}
-LONGEST = {"project_name": 80, "description": 500, "author_name": 120}
+LONGEST = {"project_name": 80, "description": 500, "author_name": 120, "dataset": 2000, "target": 300}
+BUNDLED, BUNDLED_TARGETS = "wine", {("cultivar", "auto"), ("cultivar", "classification")}
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
 
 
 class Answers(Extension):
-    """Adds the filters `accepted`, `quoted` and `markdown`."""
+    """Adds the functions below as filters."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        environment.filters |= {"accepted": accepted, "quoted": quoted, "markdown": markdown}
+        mine = (accepted, located, markdown, purpose, quoted, source)
+        environment.filters |= {one.__name__: one for one in mine}
 
 
 def quoted(text: str) -> str:
@@ -46,7 +48,29 @@ def accepted(answers: Mapping[str, str]) -> str:
         reason = refuse(answer)
         if reason:
             _stop(f"{name} {_shown(answer)} {reason}")
+    if reason := _bundled(answers):
+        sys.exit(reason)
     return "yes"
+
+
+def located(dataset: str) -> str:
+    """Where the table is for the hook, which works in the new folder; nothing for the bundled one and for addresses."""
+    path = Path(dataset).expanduser()
+    return "" if dataset == BUNDLED or not path.exists() else str(path.resolve())
+
+
+def source(dataset: str) -> str:
+    """What `ingest.source` says before `nb data use` has looked: the copy in the project, or the address."""
+    if dataset == BUNDLED:
+        return "data/raw/wine.csv"
+    return dataset if "://" in dataset else f"data/raw/{Path(dataset).expanduser().resolve().name}"
+
+
+def purpose(answers: Mapping[str, str]) -> str:
+    """A first sentence on the model, for a person to better."""
+    if answers["dataset"] == BUNDLED:
+        return "Tells the cultivar of a wine from thirteen chemical measurements"
+    return f"Predicts {answers['target']}"
 
 
 def _text(name: str) -> Callable[[str], str | None]:
@@ -85,8 +109,21 @@ def _package(package: str) -> str | None:
     return None
 
 
-def _only(*values: str, why: str) -> Callable[[str], str | None]:
-    return lambda answer: None if answer in values else why
+def _dataset(answer: str) -> str | None:
+    if answer == BUNDLED or "://" in answer or Path(".cruft.json").exists():  # an update needs the file no more
+        return _text("dataset")(answer)
+    path = Path(answer).expanduser()
+    if not path.exists():
+        return "does not exist → give the path of a table, an address, or wine for the bundled data"
+    if path.is_file() and not path.stat().st_size:
+        return "is empty → give a table with a header and rows"
+    return None
+
+
+def _bundled(answers: Mapping[str, str]) -> str | None:
+    if answers["dataset"] == BUNDLED and (answers["target"], answers["task"]) not in BUNDLED_TARGETS:
+        return "error: the bundled wine data have a class in column cultivar → target=cultivar task=auto"
+    return None
 
 
 CHECKS: dict[str, Callable[[str], str | None]] = {
@@ -95,9 +132,8 @@ CHECKS: dict[str, Callable[[str], str | None]] = {
     "package_name": _package,
     "description": _text("description"),
     "author_name": _text("author_name"),
-    "dataset": _only("wine", why="is not supported yet → use the bundled data: dataset=wine"),
-    "target": _only("cultivar", why="is no target of the bundled data → target=cultivar"),
-    "task": _only("auto", "classification", why="does not fit the bundled data, whose target is a class → task=auto"),
+    "dataset": lambda answer: _dataset(answer),
+    "target": _text("target"),
 }
 
 

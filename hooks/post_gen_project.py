@@ -14,8 +14,22 @@ def main() -> None:
         for value, paths in owned.items():
             for path in map(Path, paths):
                 keep(path, value) if value == ANSWERS[option] else remove(path)
+    steps = [f"cd {ANSWERS['project_slug']}", "uv sync", "uv run dvc repro"]
+    if ANSWERS["dataset"] != "wine":
+        steps.insert(2, f"uv run nb data use{bring_table()}")
     git_init()
-    print(f"Baked {ANSWERS['project_slug']}. Next: cd {ANSWERS['project_slug']}, uv sync, uv run dvc repro")
+    print(f"Baked {ANSWERS['project_slug']}. Next: {', '.join(steps)}")
+
+
+def bring_table() -> str:
+    """Copies a local table, leaves nothing of the bundled one, and returns what `nb data use` is yet to be told."""
+    raw, task = Path("data") / "raw", ANSWERS["task"]
+    (raw / "wine.csv").unlink()
+    Path("expectations/suite.json").write_text('{"name": "table", "expectations": []}\n', encoding="utf-8")
+    if ANSWERS["__table"]:
+        given = Path(ANSWERS["__table"])
+        shutil.copytree(given, raw / given.name) if given.is_dir() else shutil.copy2(given, raw / given.name)
+    return "" if task == "auto" else f" --task {task}"
 
 
 def keep(path: Path, value: str) -> None:

@@ -441,7 +441,13 @@ UNPROTECTED = [
         "runs are",
     ),
     ("outputs.py", '"NB_OUTPUTS": str(self.aside), ', "", Kill("runner", signal.SIGKILL, "prepare", 137), "is there"),
-    ("outputs.py", "if covers(self.declared, path) and", "if False and", ODD["raises-after-half-a-file-train"], "is there"),
+    (
+        "outputs.py",
+        "if covers(self.declared, path) and",
+        "if False and",
+        ODD["raises-after-half-a-file-train"],
+        "is there",
+    ),
     (
         "run.py",
         "for left in open_runs.left_open(root):",

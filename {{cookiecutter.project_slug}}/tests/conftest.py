@@ -19,4 +19,6 @@ def table() -> pd.DataFrame:
 
 @pytest.fixture
 def schema(table: pd.DataFrame) -> features.Schema:
-    return features.describe_inputs(table, "kind")
+    roles = {"size": "numeric", "noise": "numeric", "colour": "categorical"}
+    described = features.describe_inputs(table, "kind", "classification", roles)
+    return features.learn_inputs(described, table) | {"warnings": [], "dropped_rows": 0}

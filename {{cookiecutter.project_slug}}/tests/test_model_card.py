@@ -1,6 +1,7 @@
 """The card that the pipeline left: catalogues read its front matter, and its example runs."""
 
 import re
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -19,6 +20,6 @@ def test_the_card_is_read_back_with_its_metrics() -> None:
 def test_the_code_in_the_card_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(paths.ROOT)
     code = re.search(r"```python\n(.+?)```", paths.MODEL_CARD.read_text(encoding="utf-8"), re.DOTALL)
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {"__name__": "card"}
     exec(code[1], names)  # noqa: S102 - our own card
-    assert names["label"][0] in data.read_json(paths.SIGNATURE)["classes"]
+    assert len(names["prediction"].values) == 1

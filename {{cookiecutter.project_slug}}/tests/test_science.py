@@ -9,7 +9,18 @@ import pytest
 from onnx import load_from_string
 from sklearn.pipeline import Pipeline
 
-from {{cookiecutter.package_name}} import data, estimators, evaluation, export, features
+from {{cookiecutter.package_name}} import (
+    classification,
+    data,
+    estimators,
+    evaluation,
+    export,
+    features,
+    regression,
+    sources,
+    splitting,
+    understanding,
+)
 from {{cookiecutter.package_name}}.errors import BadInput, GateClosed
 from {{cookiecutter.package_name}}.inference import Model, Prediction
 from {{cookiecutter.package_name}}.parameters import Score
@@ -19,42 +30,90 @@ FOREST = "sklearn.ensemble.RandomForestClassifier"
 
 @pytest.fixture
 def model(table: pd.DataFrame, schema: features.Schema) -> Pipeline:
-    forest = estimators.build(FOREST, {"n_estimators": 20}, random_state=0)
+    forest = estimators.build(FOREST, {"n_estimators": 20}, "classification", random_state=0)
     X, y = features.inputs(table, schema), features.labels(table, schema)
     return features.pipeline(schema, forest, scale=False).fit(X, y)
 
 
-@pytest.mark.parametrize("name", ["absent.csv", "table.txt"])
-def test_a_source_that_cannot_be_read_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadInput, match=r"→ set ingest\.source"):
-        data.read_source(tmp_path / name)
+def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"set ingest\.source"):
+        sources.read(tmp_path / "absent.csv", sources.Reading())
+
+
+def test_a_value_of_another_kind_is_named_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a;b\n1,5;x\n2 apples;y\n", encoding="utf-8")
+    reading = sources.Reading(delimiter=";", decimal=",", columns={"a": "number", "b": "text"})
+    with pytest.raises(BadInput, match="column 'a', row 2: '2 apples' is no number"):
+        sources.read(path, reading)
+
+
+def test_what_is_proposed_for_a_table_reads_it(table: pd.DataFrame, tmp_path: Path) -> None:
+    table.to_csv(tmp_path / "table.csv", index=False, sep=";", decimal=",")
+    found = understanding.look(tmp_path / "table.csv", "kind")
+    assert (found.task, found.reading.delimiter, found.reading.decimal) == ("classification", ";", ",")
+    roles = {name: role for name, (role, _) in found.roles.items()}
+    assert roles == {"size": "numeric", "noise": "numeric", "colour": "categorical"}
+    pd.testing.assert_frame_equal(sources.read(tmp_path / "table.csv", found.reading), table, check_dtype=False)
 
 
 def test_an_unknown_target_is_refused_with_the_columns_there_are(table: pd.DataFrame) -> None:
     with pytest.raises(BadInput, match="size, noise, colour, kind"):
-        features.describe_inputs(table, "kin")
+        features.describe_inputs(table, "kin", "classification", {})
+
+
+def test_a_column_without_a_role_is_refused(table: pd.DataFrame) -> None:
+    with pytest.raises(BadInput, match="says nothing of column 'noise'"):
+        features.describe_inputs(table, "kind", "classification", {"size": "numeric"})
+
+
+def _split(table: pd.DataFrame, schema: features.Schema, method: str = "stratified", by: str = "") -> Any:
+    return splitting.split(table, schema, method=method, by=by, test_size=0.25, random_state=7)
 
 
 def test_the_same_seed_splits_the_same_rows(table: pd.DataFrame, schema: features.Schema) -> None:
-    first, second = (features.split(table, schema, test_size=0.25, random_state=7)[1] for _ in range(2))
+    first, second = (_split(table, schema)[1] for _ in range(2))
     pd.testing.assert_frame_equal(first, second)
 
 
-def test_rows_without_a_target_are_left_out(table: pd.DataFrame, schema: features.Schema) -> None:
+def test_rows_without_a_target_are_left_out_and_counted(table: pd.DataFrame, schema: features.Schema) -> None:
     table.loc[:9, "kind"] = None
-    train, test = features.split(table, schema, test_size=0.25, random_state=7)
+    train, test = _split(table, schema)
     assert len(train) + len(test) == 50
+    assert "10 of 60 rows have no target and are left out." in splitting.warnings(table, train, test, schema)
+
+
+def test_groups_stay_together(table: pd.DataFrame, schema: features.Schema) -> None:
+    table["patient"] = np.arange(60) // 4
+    train, test = _split(table, schema, "group", "patient")
+    assert set(train["patient"]).isdisjoint(test["patient"])
+
+
+def test_the_latest_rows_test(table: pd.DataFrame, schema: features.Schema) -> None:
+    table = table.sample(frac=1, random_state=0)
+    table["when"] = pd.date_range("2024-01-01", periods=60)
+    train, test = _split(table.sort_values("noise"), schema, "time", "when")
+    assert train["when"].max() < test["when"].min()
+
+
+def test_a_leak_and_rows_in_both_parts_are_warned_of(table: pd.DataFrame, schema: features.Schema) -> None:
+    twice = pd.concat([table, table], ignore_index=True)
+    twice["colour"] = twice["kind"].str.upper()
+    train, test = _split(twice, schema)
+    found = " ".join(splitting.warnings(twice, train, test, schema))
+    assert "Column 'colour' alone gives the class" in found
+    assert "test rows have a train row with the same inputs" in found
 
 
 def test_a_misspelt_hyperparameter_is_named(table: pd.DataFrame) -> None:
     with pytest.raises(BadInput, match="did you mean 'n_estimators'"):
-        estimators.build(FOREST, {"n_estimatrs": 5}, random_state=0)
+        estimators.build(FOREST, {"n_estimatrs": 5}, "classification", random_state=0)
 
 
 @pytest.mark.parametrize("dotted", ["sklearn.ensemble.Forest", "os.path.join", "sklearn.linear_model.LinearRegression"])
 def test_what_is_no_classifier_is_refused(dotted: str) -> None:
     with pytest.raises(BadInput, match=r"→ set train\.estimator"):
-        estimators.build(dotted, {}, random_state=0)
+        estimators.build(dotted, {}, "classification", random_state=0)
 
 
 @pytest.mark.parametrize("method", ["grid", "random"])
@@ -67,27 +126,28 @@ def test_a_search_finds_the_same_winner_again(model: Pipeline, table: pd.DataFra
 
 
 def test_the_scores_that_can_be_asked_for_are_those_that_are_computed() -> None:
-    assert get_args(Score) == tuple(evaluation.SCORES)
+    assert get_args(Score) == (*classification.SCORES, *regression.SCORES)
 
 
-def test_a_criterion_that_is_not_met_is_said() -> None:
-    judged = evaluation.judge({"f1_macro": 0.8, "log_loss": 0.2}, {"f1_macro": 0.9, "log_loss": 0.3})
+def test_a_criterion_that_is_not_met_is_said(schema: features.Schema) -> None:
+    judged = evaluation.judge({"f1_macro": 0.8, "log_loss": 0.2}, {"f1_macro": 0.9, "log_loss": 0.3}, schema)
     assert (judged["passed"], judged["criteria"]["log_loss"]["passed"]) == (False, True)
 
 
 def test_onnx_says_what_the_estimator_says(model: Pipeline, table: pd.DataFrame, schema: Any) -> None:
     table.loc[0, "colour"], table.loc[1, "size"] = "unseen", np.nan
     X, onnx = features.inputs(table, schema), export.convert(model, schema)
-    served = Model(onnx, export.signature(onnx, model, schema, X))
+    served = Model(onnx, export.signature(onnx, schema, table))
     prediction = served.predict(table.astype(object).where(table.notna(), None).to_dict("list"))
-    assert "60 rows" in export.stop_if_different(export.compare(model, X, prediction), tolerance=1e-5)
+    assert "60 rows" in export.stop_if_different(export.compare(model, X, prediction, schema), tolerance=1e-5)
 
 
 def test_a_model_that_says_something_else_is_not_exported(model: Pipeline, table: pd.DataFrame, schema: Any) -> None:
     X = features.inputs(table, schema)
-    wrong = Prediction(labels=model.predict(X), probabilities=model.predict_proba(X)[:, ::-1])
+    names = np.array(schema["classes"], dtype=object)[model.predict(X)]
+    wrong = Prediction(values=names, probabilities=model.predict_proba(X)[:, ::-1])
     with pytest.raises(GateClosed, match=r"row \d+"):
-        export.stop_if_different(export.compare(model, X, wrong), tolerance=1e-5)
+        export.stop_if_different(export.compare(model, X, wrong, schema), tolerance=1e-5)
 
 
 def test_the_order_of_operator_sets_does_not_depend_on_the_process(model: Pipeline, schema: Any) -> None:
@@ -98,6 +158,6 @@ def test_the_order_of_operator_sets_does_not_depend_on_the_process(model: Pipeli
 def test_a_changed_model_file_is_not_loaded(model: Pipeline, table: pd.DataFrame, schema: Any, tmp_path: Path) -> None:
     onnx = export.convert(model, schema)
     data.write_bytes(onnx + b" ", tmp_path / "model.onnx")
-    data.write_json(export.signature(onnx, model, schema, features.inputs(table, schema)), tmp_path / "signature.json")
+    data.write_json(export.signature(onnx, schema, table), tmp_path / "signature.json")
     with pytest.raises(ValueError, match="not the model that its signature describes"):
         Model.load(tmp_path / "model.onnx", tmp_path / "signature.json")

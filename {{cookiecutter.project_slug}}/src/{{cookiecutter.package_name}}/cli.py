@@ -96,6 +96,7 @@ def use(
     query: Annotated[str, typer.Option(help="What to ask the database: SELECT …")] = "",
     encoding: Annotated[str, typer.Option(help="Of a text file, where the guess is wrong.")] = "",
     missing: Annotated[list[str] | None, typer.Option(help="A mark of missing values, such as -200; repeat it.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="COLUMN=KIND where the guess is wrong; repeat it.")] = None,
 ) -> None:
     """Take a table into the project, and write to params.yaml how it is read and what its columns are."""
     from .intake import Wish, use
@@ -103,7 +104,7 @@ def use(
     with _said():
         if task not in ("auto", "classification", "regression"):
             raise BadInput(f"there is no task '{task}' → --task classification, regression or auto")
-        lines = use(ROOT, Wish(source, target, task, query, encoding, tuple(missing or ())))
+        lines = use(ROOT, Wish(source, target, task, query, encoding, tuple(missing or ()), tuple(kind or ())))
         typer.echo("\n".join(lines))
 
 

@@ -1,6 +1,7 @@
 """Brings a table into the project and writes what was understood of it: `nb data use`."""
 
 import glob
+import io
 import os
 import re
 import shutil
@@ -23,6 +24,7 @@ from .paths import STATE
 from .pipeline.project import Project, load, writer
 from .understanding import Proposal
 
+LEFT_OUT = ("identifier", "constant", "empty")
 RAW = PurePosixPath("data/raw")
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle", "duckdb")
 TRAINING: dict[str, dict[str, Any]] = {
@@ -59,6 +61,7 @@ class Wish:
     query: str = ""
     encoding: str = ""
     missing: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()  # column=kind
 
 
 def use(root: Path, wish: Wish) -> list[str]:
@@ -68,7 +71,10 @@ def use(root: Path, wish: Wish) -> list[str]:
     with _brought(root, source, wish.query) as (place, final):
         target = wish.target or str(project.params["prepare"]["target"])
         missing = wish.missing or tuple(project.params["ingest"]["missing"] if _is_known(project, source) else ())
-        proposal = understanding.look(place, target, task=wish.task, encoding=wish.encoding, missing=missing)
+        told = {name: kind for name, _, kind in (one.rpartition("=") for one in wish.kinds)}
+        proposal = understanding.look(
+            place, target, task=wish.task, encoding=wish.encoding, missing=missing, told=told
+        )
         table = sources.read(place, proposal.reading)
         anew = not wish.source or not _same_columns(project, target, proposal)
         _settle(root, place, final)
@@ -82,6 +88,7 @@ def use(root: Path, wish: Wish) -> list[str]:
         write_json(expectations.draft(table, target, identifiers), root / "expectations" / "suite.json")
     _dump(project.params, root / "params.yaml")
     _dump(project.pipeline, root / "dvc.yaml")
+    _write_readme(root, project.params, table)
     return _told(final, target, proposal, table, anew)
 
 
@@ -208,8 +215,8 @@ def _write_roles(project: Project, target: str, proposal: Proposal) -> None:
     section["target"], section["task"] = target, proposal.task
     section["split"], section["split_by"] = "stratified", ""
     _refill(section["roles"], {name: role for name, (role, _) in proposal.roles.items()})
-    for name, (_, reason) in proposal.roles.items():
-        section["roles"].yaml_add_eol_comment(_one_line(reason), name)
+    for name, (role, reason) in proposal.roles.items():
+        section["roles"].yaml_add_eol_comment(_one_line(reason), name, column=len(f"    {name}: {role}  "))
 
 
 def _write_training(project: Project, proposal: Proposal) -> None:
@@ -228,12 +235,30 @@ def _write_training(project: Project, proposal: Proposal) -> None:
 def _write_description(project: Project, source: str, target: str, proposal: Proposal, table: pd.DataFrame) -> None:
     """What can be said of any table; a person is to say the rest."""
     describe = project.params["describe"]
-    used = [name for name, (role, _) in proposal.roles.items() if role not in ("identifier", "constant", "empty")]
+    used = [name for name, (role, _) in proposal.roles.items() if role not in LEFT_OUT]
     describe["data_name"] = _one_line(PurePosixPath(project.params["ingest"]["source"]).stem)
     describe["data_source"], describe["data_license"] = _one_line(_origin(source)), "not said"
     _refill(describe["intended_use"], [f"To predict {target} from {len(used)} columns of the table."])
     _refill(describe["not_for"], ["Rows unlike those of the table, until somebody has tried it on such rows."])
     _refill(describe["limits"], [f"It has seen {len(table)} rows. Nobody has written down yet what is weak."])
+
+
+def _write_readme(root: Path, params: Any, table: pd.DataFrame) -> None:
+    """The section *The table* of README.md, where there still is one."""
+    path, prepare, describe = root / "README.md", params["prepare"], params["describe"]
+    lines = [
+        f"`{params['ingest']['source']}`: {len(table)} rows × {len(table.columns)} columns;"
+        f" `{prepare['target']}` is predicted ({prepare['task']}).\n",
+        f"- {describe['data_name']}, from {describe['data_source']}; licence: {describe['data_license']}",
+    ]
+    for role in dict.fromkeys(prepare["roles"].values()):
+        names = ", ".join(name for name, one in prepare["roles"].items() if one == role)
+        lines.append(f"- {role}{' (not learned from)' if role in LEFT_OUT else ''}: {_one_line(names)}")
+    section = "## The table\n\n" + "\n".join(lines) + "\n\n"
+    with suppress(FileNotFoundError):
+        text = path.read_text(encoding="utf-8")
+        found = re.sub(r"(?ms)^## The table\n.*?(?=^## )", lambda match: section, text)
+        path.write_text(found, encoding="utf-8", newline="\n")
 
 
 def _origin(source: str) -> str:
@@ -262,9 +287,11 @@ def _refill(old: Any, new: Any) -> None:
 
 
 def _dump(content: Any, path: Path) -> None:
+    text = io.StringIO()
+    writer().dump(content, text)
+    spaced = re.sub(r"(?m)^(?!#)(.+)\n(?=[a-z_]+:)", r"\1\n\n", text.getvalue()) if path.name == "params.yaml" else ""
     part = path.with_name(f".part-{path.name}")
-    with part.open("w", encoding="utf-8", newline="\n") as file:
-        writer().dump(content, file)
+    part.write_text(spaced or text.getvalue(), encoding="utf-8", newline="\n")
     part.replace(path)
 
 

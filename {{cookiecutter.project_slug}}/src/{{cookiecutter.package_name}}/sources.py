@@ -155,6 +155,8 @@ def _csv(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
     parse.newlines_in_values, parse.invalid_row_handler = True, note
     text = csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()), null_values=[])
     table = csv.read_csv(opened, read_options=read, parse_options=parse, convert_options=text)
+    if wrong and odd and "\n" in (wrong[0].text or ""):
+        raise BadInput(f"{name}: a quote that opens in row {wrong[0].number - lines} is never closed → {REMEDY}")
     if wrong:
         where = f"row {wrong[0].number - lines} has" if wrong[0].number else "a row has"
         raise BadInput(f"{name}: {where} {wrong[0].actual_columns} values, the header {len(header)} → {REMEDY}")
@@ -248,7 +250,7 @@ def _numbers(column: pa.ChunkedArray, kind: str, reading: Reading, where: str) -
     _refuse(pc.is_inf(values), text, "is not finite", where)
     whole = kind == "integer"
     if whole:
-        _refuse(pc.greater(pc.abs(values), float(EXACT)), text, "is beyond 2^53, where a number loses digits", where)
+        _refuse(pc.greater_equal(pc.abs(values), float(EXACT)), text, "is beyond 2^53, where a number loses digits", where)
     return values.cast(pa.int64()).to_pandas() if whole else values.to_pandas()
 
 
@@ -280,7 +282,8 @@ def _refuse(misfits: pa.ChunkedArray, text: pa.ChunkedArray, problem: str, where
         value = str(text[row])
         shown = value if len(value) <= 40 else f"{value[:40]}…"
         raise BadInput(
-            f"{where}, row {row + 1}: '{shown}' {problem} → mend it, add it to ingest.missing, or set ingest.columns"
+            f"{where}, row {row + 1}: '{shown}' {problem} → mend it, or say what it is:"
+            " nb data use --missing or --kind, ingest in params.yaml"
         )
 
 

@@ -3,12 +3,12 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import charset_normalizer
+import chardet
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,7 @@ from .errors import BadInput, did_you_mean
 from .sources import WORDS, Reading
 
 SAMPLE = 1 << 20  # bytes that are looked at for encoding and delimiter
+WESTERN = 2.5  # how much likelier Windows-1252 is, before a letter is seen, than any other legacy code page
 DELIMITERS = ",;\t|"
 MARKS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
 MARKS_OF_NUMBERS = ("-", "--")  # in a column of words, these may be words
@@ -26,6 +27,7 @@ TIMES = ("", " %H:%M", " %H:%M:%S")
 ENDINGS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "json lines", ".ndjson": "json lines", ".json": "json lines"}
 ENDINGS |= dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"), "excel")
 IDENTIFIER = re.compile(r"(^|[\W_])(id|uuid|guid|key|index|nr|no|number|code)$|^unnamed|^column \d+$", re.IGNORECASE)
+MISFITS = 3  # different values that are no numbers, among many that are
 FEW = 20  # different values up to which whole numbers may be classes, and repeated sentences may be categories
 
 
@@ -39,17 +41,31 @@ class Proposal:
     roles: dict[str, tuple[str, str]]
 
 
-def look(path: Path, target: str, *, task: str = "auto", encoding: str = "", missing: Iterable[str] = ()) -> Proposal:
-    """Everything that can be proposed for a source. Raises BadInput when it is no table, or the target is unfit."""
+def look(
+    path: Path,
+    target: str,
+    *,
+    task: str = "auto",
+    encoding: str = "",
+    missing: Iterable[str] = (),
+    told: Mapping[str, str] | None = None,
+) -> Proposal:
+    """Everything that can be proposed for a source; `told` holds the kinds of columns that a person knows better.
+
+    Raises BadInput when it is no table, or the target is unfit.
+    """
     reading = look_at_file(path, encoding)
     written = sources.as_written(path, reading)
     _check_target(path.name, target, written)
     reading = replace(reading, missing=_marks(written, missing), decimal=_decimal(written, reading))
     kinds = {name: _kind(written[name], reading, is_target=name == target) for name in written.column_names}
-    reading = replace(reading, columns=kinds)
+    for name in told or {}:
+        if name not in kinds:
+            raise BadInput(f"{path.name} has no column '{name}'{did_you_mean(name, kinds)} → mend --kind")
+    reading = replace(reading, columns=kinds | dict(told or {}))
     table = sources.read(path, reading)
-    task, why = _task(table[target], kinds[target], task)
-    return Proposal(reading, task, why, roles(table, target, kinds))
+    task, why = _task(table[target], reading.columns[target], task)
+    return Proposal(reading, task, why, roles(table, target, reading.columns))
 
 
 def look_at_file(path: Path, encoding: str = "") -> Reading:
@@ -87,7 +103,7 @@ def _format(name: str, start: bytes) -> str:
 
 
 def _encoding(opened: Any, start: bytes) -> str:
-    """UTF-16 by its mark, UTF-8 when all of it is, else what charset-normalizer finds most likely."""
+    """UTF-16 by its mark, UTF-8 when all of it is, else what chardet finds most likely, with a liking for Western."""
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -96,8 +112,10 @@ def _encoding(opened: Any, start: bytes) -> str:
             decoder.decode(block)
         return "utf-8"
     except UnicodeDecodeError:
-        found = charset_normalizer.from_bytes(start + block).best()
-        return codecs.lookup(found.encoding).name if found else "cp1252"
+        found = chardet.detect_all(start + block, encoding_era=chardet.EncodingEra.MODERN_WEB, ignore_threshold=True)
+        sure = {one["encoding"]: one["confidence"] for one in found if one["encoding"]}
+        best = max(sure, key=lambda name: sure[name] * (WESTERN if name == "Windows-1252" else 1), default="cp1252")
+        return codecs.lookup(best).name
     finally:
         opened.seek(0)
 
@@ -109,7 +127,7 @@ def _unprintable(text: str) -> bool:
 
 def _delimiter(text: str) -> str:
     """The one that gives the same number of values in the most of the first lines, and the most values."""
-    lines = text.splitlines(keepends=True)[: 200 if len(text) < SAMPLE else -1][:200]
+    lines = [line[:10_000] for line in text.splitlines(keepends=True)[:200]]
 
     def fit(delimiter: str) -> tuple[float, int]:
         counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
@@ -174,15 +192,19 @@ def _kind(column: pa.ChunkedArray, reading: Reading, is_target: bool) -> str:
     if not len(values):
         return "text"
     codes = _share(values, r"^[+-]?0\d")  # 00123 is a code, not a number
+    if _share(values, r"^\d{16,}$") > 0.5:  # so is what a float cannot hold
+        return "text"
     if not codes and _fits(values, "integer", reading):
         return "integer"
+    if not codes and _share(values, r"^[+-]?\d+$") == 1:
+        return "integer"  # which reading refuses, with the row
     if not codes and _fits(values, "number", reading):
         return "number"
     if not is_target and set(pc.utf8_lower(values).to_pylist()[:3]) <= set(WORDS) and _fits(values, "boolean", reading):
         return "boolean"
     if _share(values, r"^[^\w+-]*[+-]?[^\w+-]*\d[\d.,'\s]*([^\w]|[A-Z]{3})*$") == 1 and not codes and _fits(values, "amount", reading):
         return "amount"
-    return _date(values, reading) or "text"
+    return _date(values, reading) or ("number" if _all_but_numbers(values) else "text")
 
 
 def _native_kind(column: pa.ChunkedArray) -> str:
@@ -198,6 +220,12 @@ def _native_kind(column: pa.ChunkedArray) -> str:
 
 def _is_text(column: pa.ChunkedArray) -> bool:
     return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+
+
+def _all_but_numbers(values: pa.ChunkedArray) -> bool:
+    """Whether a few misfits stand among many numbers: reading then names the first, instead of taking all for words."""
+    numbers = round(_share(values, NUMBER) * len(values))
+    return numbers > FEW and len(values) - numbers <= MISFITS
 
 
 def _fits(values: pa.ChunkedArray, kind: str, reading: Reading) -> bool:
