@@ -18,7 +18,7 @@ from jinja2.ext import Extension
 RESERVED = frozenset(Path(__file__).with_name("reserved_names.txt").read_text(encoding="utf-8").split())
 DEVICES = {"aux", "con", "nul", "prn"} | {f"{name}{number}" for name in ("com", "lpt") for number in range(10)}
 LONGEST = {"project_name": 80, "description": 500, "author_name": 120, "dataset": 2000, "target": 300}
-BUNDLED, BUNDLED_TARGETS = "wine", {("cultivar", "auto"), ("cultivar", "classification")}
+BUNDLED = "wine"
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
 
 
@@ -48,22 +48,24 @@ def accepted(answers: Mapping[str, str]) -> str:
         reason = refuse(answer)
         if reason:
             _stop(f"{name} {_shown(answer)} {reason}")
-    if reason := _bundled(answers):
-        sys.exit(reason)
+    if answers["dataset"] == BUNDLED and (reason := _unfit_for_wine(answers)):
+        _stop(reason)
     return "yes"
 
 
 def located(dataset: str) -> str:
     """Where the table is for the hook, which works in the new folder; nothing for the bundled one and for addresses."""
     path = Path(dataset).expanduser()
-    return "" if dataset == BUNDLED or not path.exists() else str(path.resolve())
+    return "" if dataset in (BUNDLED, "") or not path.exists() else str(path.resolve())
 
 
 def source(dataset: str) -> str:
     """What `ingest.source` says before `nb data use` has looked: the copy in the project, or the address."""
     if dataset == BUNDLED:
         return "data/raw/wine.csv"
-    return dataset if "://" in dataset else f"data/raw/{Path(dataset).expanduser().resolve().name}"
+    name = Path(dataset).expanduser().resolve().name
+    name = "given.parquet" if name == "table.parquet" else name  # table.parquet is what the first stage leaves
+    return dataset if "://" in dataset else f"data/raw/{name}"
 
 
 def purpose(answers: Mapping[str, str]) -> str:
@@ -110,6 +112,8 @@ def _package(package: str) -> str | None:
 
 
 def _dataset(answer: str) -> str | None:
+    if not answer:
+        return "is empty → give the path of a table, an address, or wine for the bundled data"
     if answer == BUNDLED or "://" in answer or Path(".cruft.json").exists():  # an update needs the file no more
         return _text("dataset")(answer)
     path = Path(answer).expanduser()
@@ -120,9 +124,11 @@ def _dataset(answer: str) -> str | None:
     return None
 
 
-def _bundled(answers: Mapping[str, str]) -> str | None:
-    if answers["dataset"] == BUNDLED and (answers["target"], answers["task"]) not in BUNDLED_TARGETS:
-        return "error: the bundled wine data have a class in column cultivar → target=cultivar task=auto"
+def _unfit_for_wine(answers: Mapping[str, str]) -> str | None:
+    if answers["target"] != "cultivar":
+        return f"target {_shown(answers['target'])} is no target of the bundled data → target=cultivar"
+    if answers["task"] == "regression":
+        return "task 'regression' does not fit the bundled data, whose target is a class → task=auto"
     return None
 
 
@@ -132,7 +138,7 @@ CHECKS: dict[str, Callable[[str], str | None]] = {
     "package_name": _package,
     "description": _text("description"),
     "author_name": _text("author_name"),
-    "dataset": lambda answer: _dataset(answer),
+    "dataset": _dataset,
     "target": _text("target"),
 }
 

@@ -23,12 +23,13 @@ def main() -> None:
 
 def bring_table() -> str:
     """Copies a local table, leaves nothing of the bundled one, and returns what `nb data use` is yet to be told."""
-    raw, task = Path("data") / "raw", ANSWERS["task"]
-    (raw / "wine.csv").unlink()
+    task = ANSWERS["task"]
+    Path("data/raw/wine.csv").unlink()
     Path("expectations/suite.json").write_text('{"name": "table", "expectations": []}\n', encoding="utf-8")
     if ANSWERS["__table"]:
         given = Path(ANSWERS["__table"])
-        shutil.copytree(given, raw / given.name) if given.is_dir() else shutil.copy2(given, raw / given.name)
+        target = Path(ANSWERS["__source"])
+        shutil.copytree(given, target) if given.is_dir() else shutil.copy2(given, target)
     return "" if task == "auto" else f" --task {task}"
 
 

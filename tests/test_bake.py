@@ -25,7 +25,8 @@ tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test
 )
 PACKAGE = set(
     """
-__init__.py cli.py data.py errors.py estimators.py evaluation.py expectations.py export.py features.py inference.py
+__init__.py classification.py cli.py data.py encoding.py errors.py estimators.py evaluation.py expectations.py export.py
+features.py inference.py intake.py regression.py sources.py splitting.py understanding.py
 model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__.py pipeline/annotations.py
 pipeline/contract.py pipeline/doctor.py pipeline/engine.py pipeline/imports.py pipeline/jupyter.json
 pipeline/jupyter.py pipeline/kernel.py pipeline/mlflow_model.py pipeline/notebooks.py pipeline/open_runs.py
@@ -123,7 +124,8 @@ def test_free_text_is_kept_letter_by_letter(tmp_path: Path, question: str, text:
         ("description=" + "a" * 5000, "write at most 500"),
         ("author_name=  ", "is empty"),
         ("author_name=a\uffff", "control"),
-        ("dataset=prices.csv", "dataset=wine"),
+        ("dataset=prices.csv", "does not exist"),
+        ("dataset=", "is empty"),
         ("target=price", "target=cultivar"),
         ("task=regression", "task=auto"),
     ],

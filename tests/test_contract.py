@@ -327,11 +327,11 @@ def test_sync_keeps_the_comments_and_the_order_of_dvc_yaml(project: Path, run: R
 
 
 def test_an_edited_import_changes_the_dependencies(project: Path, run: Run) -> None:
-    replace("src/wine_quality/estimators.py", "from .errors", "from . import plots\nfrom .errors")(project)
+    replace("src/wine_quality/estimators.py", "from .errors", "from . import regression\nfrom .errors")(project)
     commit(project)
     run(project, "nb", "sync")
     added = [line for line in git(project, "diff", "dvc.yaml").splitlines() if re.match(r"[+-] ", line)]
-    assert added == ["+      - src/wine_quality/plots.py"] * 2  # train and describe use the estimators
+    assert added == ["+      - src/wine_quality/regression.py"] * 2  # train and describe use the estimators
 
 
 def test_a_new_notebook_comes_with_all_it_needs_and_once(project: Path, run: Run) -> None:

@@ -95,7 +95,9 @@ def use(
     task: Annotated[str, typer.Option(help="classification, regression, or auto: what fits the target.")] = "auto",
     query: Annotated[str, typer.Option(help="What to ask the database: SELECT …")] = "",
     encoding: Annotated[str, typer.Option(help="Of a text file, where the guess is wrong.")] = "",
-    missing: Annotated[list[str] | None, typer.Option(help="A mark of missing values, such as -200; repeat it.")] = None,
+    missing: Annotated[
+        list[str] | None, typer.Option(help="A mark of missing values, such as -200; repeat it.")
+    ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="COLUMN=KIND where the guess is wrong; repeat it.")] = None,
 ) -> None:
     """Take a table into the project, and write to params.yaml how it is read and what its columns are."""

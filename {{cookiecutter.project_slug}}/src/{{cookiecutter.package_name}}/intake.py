@@ -72,9 +72,7 @@ def use(root: Path, wish: Wish) -> list[str]:
         target = wish.target or str(project.params["prepare"]["target"])
         missing = wish.missing or tuple(project.params["ingest"]["missing"] if _is_known(project, source) else ())
         told = {name: kind for name, _, kind in (one.rpartition("=") for one in wish.kinds)}
-        proposal = understanding.look(
-            place, target, task=wish.task, encoding=wish.encoding, missing=missing, told=told
-        )
+        proposal = understanding.look(place, target, task=wish.task, encoding=wish.encoding, missing=missing, told=told)
         table = sources.read(place, proposal.reading)
         anew = not wish.source or not _same_columns(project, target, proposal)
         _settle(root, place, final)
@@ -105,7 +103,7 @@ def _brought(root: Path, source: str, query: str) -> Iterator[tuple[Path, PurePo
         elif scheme:
             name = PurePosixPath(urlsplit(source).path).name or "table.csv"
             _dvc(root, "get-url", source, str(waiting / name))
-            yield waiting / name, RAW / name
+            yield waiting / name, _apart(name)
         else:
             yield _local(root, source, waiting)
     finally:
@@ -151,7 +149,7 @@ def _local(root: Path, source: str, waiting: Path) -> tuple[Path, PurePosixPath]
                 return given, within
         copied = waiting / given.resolve().name
         shutil.copytree(given, copied) if given.is_dir() else shutil.copy2(given, copied)
-        return copied, RAW / copied.name
+        return copied, _apart(copied.name)
     found = sorted(map(Path, glob.glob(str(given))))  # noqa: PTH207 - the pattern may begin anywhere
     if not found:
         raise BadInput(f"there is no {source} → name a file, a pattern such as 'part-*.csv', a URL or a database")
@@ -159,7 +157,12 @@ def _local(root: Path, source: str, waiting: Path) -> tuple[Path, PurePosixPath]
     folder.mkdir()
     for one in found:
         shutil.copy2(one, folder / one.name)
-    return folder, RAW / folder.name
+    return folder, _apart(folder.name)
+
+
+def _apart(name: str) -> PurePosixPath:
+    """The place of a source in the project; table.parquet is what `ingest` leaves."""
+    return RAW / ("given.parquet" if name == "table.parquet" else name)
 
 
 def _settle(root: Path, place: Path, final: PurePosixPath) -> None:
@@ -173,7 +176,9 @@ def _settle(root: Path, place: Path, final: PurePosixPath) -> None:
 
 def _keep(root: Path, final: PurePosixPath, source: str) -> None:
     """Tracked by DVC, with the address it came from where DVC can fetch it again; what git keeps stays with git."""
-    tracked = subprocess.run(["git", "ls-files", "--", str(final)], cwd=root, capture_output=True, text=True, check=False)
+    tracked = subprocess.run(
+        ["git", "ls-files", "--", str(final)], cwd=root, capture_output=True, text=True, check=False
+    )
     if tracked.stdout.strip():
         return
     if urlsplit(source).scheme in {"http", "https"}:
@@ -302,9 +307,14 @@ def _told(final: PurePosixPath, target: str, proposal: Proposal, table: pd.DataF
     lines = [f"{final}: {len(table)} rows × {len(table.columns)} columns"]
     lines.append(f"read as {form}; missing: {', '.join(map(repr, reading.missing))}")
     if not anew:
-        return [*lines, "The columns are those that the project knows: roles, contract and estimator stay as they were."]
+        return [
+            *lines,
+            "The columns are those that the project knows: roles, contract and estimator stay as they were.",
+        ]
     width = max(len(name) for name in table.columns)
     lines.append(f"predict {target}: {proposal.task}, for it has {proposal.task_reason}")
     lines += [f"  {name:<{width}}  {role:<12} {reason}" for name, (role, reason) in proposal.roles.items()]
-    lines.append("Written to params.yaml, and a contract drafted in expectations/suite.json: review both, then dvc repro")
+    lines.append(
+        "Written to params.yaml, and a contract drafted in expectations/suite.json: review both, then dvc repro"
+    )
     return lines

@@ -246,11 +246,15 @@ def _numbers(column: pa.ChunkedArray, kind: str, reading: Reading, where: str) -
     else:
         text, values = column, column.cast(pa.float64())
     marks = [float(mark) for mark in reading.missing if NUMBER.fullmatch(mark)]
-    values = pc.if_else(pc.is_in(values, value_set=pa.array(marks, pa.float64())), pa.scalar(None, pa.float64()), values)
+    values = pc.if_else(
+        pc.is_in(values, value_set=pa.array(marks, pa.float64())), pa.scalar(None, pa.float64()), values
+    )
     _refuse(pc.is_inf(values), text, "is not finite", where)
     whole = kind == "integer"
     if whole:
-        _refuse(pc.greater_equal(pc.abs(values), float(EXACT)), text, "is beyond 2^53, where a number loses digits", where)
+        _refuse(
+            pc.greater_equal(pc.abs(values), float(EXACT)), text, "is beyond 2^53, where a number loses digits", where
+        )
     return values.cast(pa.int64()).to_pandas() if whole else values.to_pandas()
 
 
@@ -261,7 +265,12 @@ def _booleans(column: pa.ChunkedArray, reading: Reading, where: str) -> pd.Serie
     words = pc.utf8_lower(text)
     true = pa.array([word for word, means in WORDS.items() if means])
     false = pa.array([word for word, means in WORDS.items() if not means])
-    _refuse(pc.invert(pc.or_(pc.is_in(words, value_set=true), pc.is_in(words, value_set=false))), text, "is no yes or no", where)
+    _refuse(
+        pc.invert(pc.or_(pc.is_in(words, value_set=true), pc.is_in(words, value_set=false))),
+        text,
+        "is no yes or no",
+        where,
+    )
     return pc.if_else(pc.is_null(words), pa.scalar(None, pa.bool_()), pc.is_in(words, value_set=true)).to_pandas()
 
 
@@ -297,7 +306,9 @@ def _scan(opened: IO[bytes], name: str, encoding: str) -> bool:
         except UnicodeDecodeError:
             raise BadInput(f"{name} is not all {encoding}, after line {line} → nb data use --encoding …") from None
         if "\0" in text:
-            raise BadInput(f"{name} has a NUL byte in line {line + text[: text.index(chr(0))].count(chr(10))} → {REMEDY}")
+            raise BadInput(
+                f"{name} has a NUL byte in line {line + text[: text.index(chr(0))].count(chr(10))} → {REMEDY}"
+            )
         line, quotes = line + text.count("\n"), quotes + text.count('"')
     opened.seek(start)
     return quotes % 2 == 1

@@ -89,9 +89,7 @@ def leaks(train: pd.DataFrame, schema: Schema) -> dict[str, float]:
     return {name: score for name, score in found.items() if score >= LEAK}
 
 
-def _tested(
-    rows: pd.DataFrame, schema: Schema, method: str, by: str, test_size: float, random_state: int
-) -> pd.Index:
+def _tested(rows: pd.DataFrame, schema: Schema, method: str, by: str, test_size: float, random_state: int) -> pd.Index:
     if method == "time":
         order = rows[by].sort_values(kind="stable").index
         return order[-max(1, round(len(order) * test_size)) :]

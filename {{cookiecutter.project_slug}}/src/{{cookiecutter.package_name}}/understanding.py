@@ -24,7 +24,13 @@ MARKS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "
 MARKS_OF_NUMBERS = ("-", "--")  # in a column of words, these may be words
 DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d %B %Y")
 TIMES = ("", " %H:%M", " %H:%M:%S")
-ENDINGS = {".parquet": "parquet", ".pq": "parquet", ".jsonl": "json lines", ".ndjson": "json lines", ".json": "json lines"}
+ENDINGS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "json lines",
+    ".ndjson": "json lines",
+    ".json": "json lines",
+}
 ENDINGS |= dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods"), "excel")
 IDENTIFIER = re.compile(r"(^|[\W_])(id|uuid|guid|key|index|nr|no|number|code)$|^unnamed|^column \d+$", re.IGNORECASE)
 MISFITS = 3  # different values that are no numbers, among many that are
@@ -81,7 +87,9 @@ def look_at_file(path: Path, encoding: str = "") -> Reading:
         encoding = encoding or _encoding(opened, start)
         text = start.decode(sources.codec(encoding), errors="ignore")
         if kind == "csv" and _unprintable(text):
-            raise BadInput(f"{name} is no table: it holds bytes that are no text → choose CSV, Excel, Parquet or JSON Lines")
+            raise BadInput(
+                f"{name} is no table: it holds bytes that are no text → choose CSV, Excel, Parquet or JSON Lines"
+            )
         delimiter = _delimiter(text) if kind == "csv" else ","
         return Reading(file_format=kind, encoding=encoding, delimiter=delimiter)
     raise BadInput(f"{path.name} holds no file → choose another")
@@ -202,7 +210,11 @@ def _kind(column: pa.ChunkedArray, reading: Reading, is_target: bool) -> str:
         return "number"
     if not is_target and set(pc.utf8_lower(values).to_pylist()[:3]) <= set(WORDS) and _fits(values, "boolean", reading):
         return "boolean"
-    if _share(values, r"^[^\w+-]*[+-]?[^\w+-]*\d[\d.,'\s]*([^\w]|[A-Z]{3})*$") == 1 and not codes and _fits(values, "amount", reading):
+    if (
+        _share(values, r"^[^\w+-]*[+-]?[^\w+-]*\d[\d.,'\s]*([^\w]|[A-Z]{3})*$") == 1
+        and not codes
+        and _fits(values, "amount", reading)
+    ):
         return "amount"
     return _date(values, reading) or ("number" if _all_but_numbers(values) else "text")
 
@@ -214,7 +226,11 @@ def _native_kind(column: pa.ChunkedArray) -> str:
         return "integer"
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         whole = column.null_count < len(column) and pc.all(pc.equal(column, pc.floor(column))).as_py()
-        return "integer" if whole and pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() < sources.EXACT else "number"
+        return (
+            "integer"
+            if whole and pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() < sources.EXACT
+            else "number"
+        )
     return "datetime" if pa.types.is_temporal(column.type) else "text"
 
 

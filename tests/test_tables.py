@@ -1,0 +1,115 @@
+"""Any table: each of the corpus goes through all seven notebooks, and what is no table is refused in one sentence."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bad_tables import BAD, write
+from conftest import Run, bake, commit, git
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
+NAMES = re.findall(r"^@table\ndef (\w+)", (HERE / "tables.py").read_text("utf-8"), re.MULTILINE)
+NOISE = 0.05  # of a score on some sixty test rows
+
+
+@pytest.fixture(scope="session")
+def corpus(baked: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What came of each table."""
+    place = tmp_path_factory.mktemp("corpus")
+    done = run(baked, "python", str(HERE / "one_process.py"), str(baked), str(place), str(place / "results.json"))
+    assert done.returncode == 0, done.stderr
+    return json.loads((place / "results.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def of(corpus: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
+    def found(name: str) -> dict[str, Any]:
+        assert "error" not in corpus[name], corpus[name]["error"]
+        return corpus[name]
+
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_goes_all_the_way_and_scores_as_a_model_written_by_hand(
+    of: Callable[[str], dict[str, Any]], name: str
+) -> None:
+    assert of(name)["score"] >= of(name)["by_hand"] - NOISE
+
+
+def test_there_are_enough_tables() -> None:
+    assert len(NAMES) >= 25
+
+
+def test_what_is_understood_is_written_where_it_can_be_corrected(of: Callable[[str], dict[str, Any]]) -> None:
+    assert {name: of(name)["misunderstood"] for name in NAMES if of(name)["misunderstood"]} == {}
+
+
+def test_text_alone_carries_a_model(of: Callable[[str], dict[str, Any]]) -> None:
+    found = of("signal_in_a_text")
+    assert found["metrics"]["baseline"]["accuracy"] == pytest.approx(0.87, abs=0.02)
+    assert found["score"] >= 0.95
+
+
+def test_mixed_data_come_near_to_a_careful_pipeline_by_hand(of: Callable[[str], dict[str, Any]]) -> None:
+    assert of("passengers")["score"] >= of("passengers")["by_hand"] - 0.02
+
+
+def test_warnings_stand_in_metrics_and_card(of: Callable[[str], dict[str, Any]]) -> None:
+    found = of("a_leak_and_duplicates")
+    leak, both = found["metrics"]["warnings"]
+    assert "Column 'verdict' alone gives the class" in leak and "have a train row with the same inputs" in both
+    assert f"> **Warning:** {leak}" in found["card"]
+    assert of("parquet")["metrics"]["warnings"] == []
+
+
+def test_card_and_readme_speak_of_the_table(of: Callable[[str], dict[str, Any]]) -> None:
+    found = of("identifiers_constants_and_empty_columns")
+    assert "| uuid | identifier |" in found["card"] and "- constant (not learned from): always" in found["readme"]
+    assert "cultivar" not in found["card"] + found["readme"]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_no_table_is_refused_in_one_sentence(project: Path, run: Run, tmp_path: Path, name: str) -> None:
+    commit(project)
+    done = run(project, "nb", "data", "use", str(write(tmp_path, name)), "--target", "y")
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+    assert BAD[name][1] in done.stderr and " → " in done.stderr
+    assert git(project, "status", "--short") == ""
+
+
+def houses(place: Path, rows: int, town: str = "Foix") -> Path:
+    lines = [f"{20 + n % 90};{n % 7};{town if n % 3 else 'Pau'};{(20 + n % 90) * 3 + n % 7},5" for n in range(rows)]
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("\n".join(["area;rooms;town;price", *lines]), encoding="utf-8")
+    return place
+
+
+def test_a_project_is_baked_on_a_table_and_follows_its_new_versions(tmp_path: Path, run: Run) -> None:
+    given = str(houses(tmp_path / "houses.csv", 300))
+    project = bake(tmp_path / "out", dataset=given, target="price", project_name="Houses", package_name="wine_quality")
+    commit(project)
+    early = run(project, "dvc", "repro")
+    assert early.returncode == 255 and "has no column 'alcohol' → nb data use looks at the table anew" in early.stderr
+    assert "predict price: regression" in run(project, "nb", "data", "use").stdout
+    first = run(project, "dvc", "repro")
+    assert first.returncode == 0, first.stderr
+    commit(project)
+    assert "r2" in run(project, "dvc", "metrics", "show").stdout
+    assert run(project, "dvc", "plots", "show").returncode == 0
+    card = (project / "reports/MODEL_CARD.md").read_text("utf-8")
+    assert "Predicts price" in card and "tabular-regression" in card and "cultivar" not in card
+
+    more = run(project, "nb", "data", "use", str(houses(tmp_path / "more" / "houses.csv", 400)))
+    assert "roles, contract and estimator stay as they were" in more.stdout, more.stderr
+    assert git(project, "diff", "--name-only").split() == ["README.md", "data/raw/houses.csv.dvc"]
+    assert run(project, "nb", "run", "ingest").returncode == run(project, "nb", "run", "validate").returncode == 0
+
+    assert run(project, "nb", "data", "use", str(houses(tmp_path / "bad" / "houses.csv", 400, town=""))).returncode == 0
+    broken = run(project, "dvc", "repro")
+    assert "error: validate: 1 expectation fails, first: column values to not be null (town)" in broken.stderr
+    assert "in row 1, 2, 4" in broken.stderr
