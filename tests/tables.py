@@ -87,8 +87,8 @@ def write_excel(frame: pd.DataFrame, path: Path) -> None:
     types = "application/vnd.openxmlformats-package.relationships+xml"
     ids = f'<Relationships xmlns="{package}/relationships">'
     parts = {
-        "[Content_Types].xml": f'<Types xmlns="{package}/content-types"><Default Extension="xml" ContentType="text/xml"/>'
-        f'<Default Extension="rels" ContentType="{types}"/></Types>',
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">'
+        f'<Default Extension="xml" ContentType="text/xml"/><Default Extension="rels" ContentType="{types}"/></Types>',
         "_rels/.rels": f'{ids}<Relationship Id="a" Type="{office}/officeDocument" Target="xl/workbook.xml"/>'
         "</Relationships>",
         "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}">'

@@ -79,9 +79,9 @@ def use(root: Path, wish: Wish) -> list[str]:
     _keep(root, final, source)
     _write_reading(project, final, proposal, anew)
     if anew:
+        _write_description(project, source, target, proposal, table)
         _write_roles(project, target, proposal)
         _write_training(project, proposal)
-        _write_description(project, source, target, proposal, table)
         identifiers = [name for name, (role, _) in proposal.roles.items() if role == "identifier"]
         write_json(expectations.draft(table, target, identifiers), root / "expectations" / "suite.json")
     _dump(project.params, root / "params.yaml")
@@ -241,6 +241,8 @@ def _write_description(project: Project, source: str, target: str, proposal: Pro
     """What can be said of any table; a person is to say the rest."""
     describe = project.params["describe"]
     used = [name for name, (role, _) in proposal.roles.items() if role not in LEFT_OUT]
+    if target != project.params["prepare"]["target"]:
+        describe["summary"] = f"Predicts {_one_line(target)}"
     describe["data_name"] = _one_line(PurePosixPath(project.params["ingest"]["source"]).stem)
     describe["data_source"], describe["data_license"] = _one_line(_origin(source)), "not said"
     _refill(describe["intended_use"], [f"To predict {target} from {len(used)} columns of the table."])

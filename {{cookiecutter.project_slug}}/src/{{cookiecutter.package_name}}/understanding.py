@@ -216,7 +216,7 @@ def _kind(column: pa.ChunkedArray, reading: Reading, is_target: bool) -> str:
         and _fits(values, "amount", reading)
     ):
         return "amount"
-    return _date(values, reading) or ("number" if _all_but_numbers(values) else "text")
+    return _date(values, reading) or ("number" if not codes and _all_but_numbers(values) else "text")
 
 
 def _native_kind(column: pa.ChunkedArray) -> str:
