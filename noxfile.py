@@ -55,6 +55,12 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session
+def estimators(session: nox.Session) -> None:
+    """Every estimator of `nb estimators` on tables of each kind, against its ONNX."""
+    session.run("pytest", "tests/test_tables.py", "-k", "list_of_estimators", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """The figures that the README quotes."""
     session.run("python", "benchmarks/pipeline.py", *session.posargs)

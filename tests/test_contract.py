@@ -79,8 +79,8 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a word for a switch": (
-        replace("params.yaml", "scale: false", "scale: no"),
-        r"params\.yaml:\d+: train\.scale is 'no' but should be .*boolean",
+        replace("params.yaml", "trials: 10", "trials: no"),
+        r"params\.yaml:\d+: train\.trials is 'no' but should be .*integer",
         False,
     ),
     "a value out of range": (

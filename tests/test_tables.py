@@ -1,18 +1,34 @@
 """Any table: each of the corpus goes through all seven notebooks, and what is no table is refused in one sentence."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bad_tables import BAD, write
-from conftest import Run, bake, commit, git
+from conftest import BUILD, Run, bake, commit, git
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
 NAMES = re.findall(r"^@table\ndef (\w+)", (HERE / "tables.py").read_text("utf-8"), re.MULTILINE)
+FAMILIES = [
+    "sklearn.ensemble.RandomForestClassifier",
+    "sklearn.ensemble.RandomForestRegressor",
+    "sklearn.ensemble.HistGradientBoostingClassifier",
+    "sklearn.ensemble.HistGradientBoostingRegressor",
+    "sklearn.linear_model.LogisticRegression",
+    "sklearn.linear_model.Ridge",
+    "sklearn.neighbors.KNeighborsClassifier",
+    "sklearn.svm.SVC",
+    "lightgbm.LGBMClassifier",
+    "lightgbm.LGBMRegressor",
+    "xgboost.XGBClassifier",
+    "xgboost.XGBRegressor",
+]
 NOISE = 0.05  # of a score on some sixty test rows
 
 
@@ -71,6 +87,47 @@ def test_card_and_readme_speak_of_the_table(of: Callable[[str], dict[str, Any]])
     found = of("identifiers_constants_and_empty_columns")
     assert "| uuid | identifier |" in found["card"] and "- constant (not learned from): always" in found["readme"]
     assert "cultivar" not in found["card"] + found["readme"].partition("## The table")[2]
+
+
+def parity(baked: Path, run: Run, folder: Path, *estimators: str) -> dict[str, Any]:
+    """What tests/parity.py finds, with the libraries of the dependency groups beside the environment, not in it."""
+    libraries = BUILD / "libraries"
+    wanted = ["lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common"]
+    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(libraries), *wanted]
+    subprocess.run([*command, "--exclude-newer", "2026-11-15"], check=True)
+    paths = os.pathsep.join([str(baked / "src"), str(libraries)])
+    arguments = [str(HERE / "parity.py"), str(baked), str(folder / "parity.json"), *estimators]
+    done = run(baked, "python", *arguments, PYTHONPATH=paths)
+    assert done.returncode == 0, done.stderr
+    return json.loads((folder / "parity.json").read_text("utf-8"))
+
+
+def test_onnx_says_the_same_of_every_family(baked: Path, run: Run, tmp_path: Path) -> None:
+    found = parity(baked, run, tmp_path, *FAMILIES)["found"]
+    differing = {name: one for name, one in found.items() if set(one.values()) != {"same"}}
+    assert (set(found), differing) == (set(FAMILIES), {})
+
+
+@pytest.mark.chaos
+def test_the_list_of_estimators_is_true(baked: Path, run: Run, tmp_path: Path) -> None:
+    """`nox -s estimators`: each estimator of `nb estimators`, on each table."""
+    result = parity(baked, run, tmp_path, "all")
+    installed = {name: one for name, one in result["found"].items() if "not installed" not in str(one)}
+    failing = {name.split(".")[-1]: one for name, one in installed.items() if set(one.values()) != {"same"}}
+    assert set(failing) == set(result["not_exported"]), failing
+
+
+def test_what_is_not_installed_is_told_with_its_group(worked: Path, run: Run) -> None:
+    listed = run(worked, "nb", "estimators").stdout
+    assert "lightgbm.LGBMClassifier" in listed and "not installed: uv sync --group lightgbm" in listed
+    text = (worked / "params.yaml").read_text("utf-8")
+    text = text.replace("sklearn.ensemble.RandomForestClassifier", "lightgbm.LGBMClassifier")
+    (worked / "params.yaml").write_text(text, "utf-8")
+    done = run(worked, "nb", "run", "train")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "error: train: lightgbm is not installed → uv sync --group lightgbm",
+    )
 
 
 @pytest.mark.parametrize("name", BAD)

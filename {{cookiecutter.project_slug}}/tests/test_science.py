@@ -32,7 +32,7 @@ FOREST = "sklearn.ensemble.RandomForestClassifier"
 def model(table: pd.DataFrame, schema: features.Schema) -> Pipeline:
     forest = estimators.build(FOREST, {"n_estimators": 20}, "classification", random_state=0)
     X, y = features.inputs(table, schema), features.labels(table, schema)
-    return features.pipeline(schema, forest, scale=False).fit(X, y)
+    return features.pipeline(schema, forest).fit(X, y)
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -86,6 +86,23 @@ def doctor(
         raise typer.Exit(0 if well else 1)
 
 
+@app.command()
+def estimators(
+    task: Annotated[str, typer.Argument(help="classification or regression; empty: that of params.yaml.")] = "",
+) -> None:
+    """List what `train: estimator` can be, and which are known to say the same in ONNX."""
+    from .catalogue import GROUPED, listed
+    from .parameters import stage
+
+    with _said():
+        task = task or stage("prepare")["task"]
+        if task not in GROUPED:
+            raise BadInput(f"there is no task '{task}' → nb estimators {' or '.join(GROUPED)}")
+        rows = list(listed(task))
+        width = max(len(name) for name, _ in rows)
+        typer.echo("\n".join(f"{name:<{width}}  {what}" for name, what in rows))
+
+
 @table.command()
 def use(
     source: Annotated[

@@ -8,22 +8,32 @@ from typing import Any
 
 import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.metrics import get_scorer_names
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline
 
 from .errors import BadInput, did_you_mean
 
+GROUPS = ("lightgbm", "xgboost", "torch")  # dependency groups of pyproject.toml, named like what they bring
+SETTINGS: dict[str, dict[str, Any]] = {  # so that a family is quiet, and gives the same on any number of threads
+    "lightgbm": {"verbose": -1, "deterministic": True, "force_row_wise": True},
+    "xgboost": {"verbosity": 0, "n_jobs": 1},
+}
+
 
 def build(estimator: str, hyperparameters: dict[str, Any], task: str, random_state: int) -> BaseEstimator:
     """An unfitted estimator from its dotted path, seeded where it takes a seed."""
     kind = _class(estimator, task)
-    known = inspect.signature(kind).parameters
+    known = kind().get_params(deep=False)
     for name in hyperparameters:
         if name not in known:
             raise BadInput(f"{kind.__name__} has no hyperparameter '{name}'{_suggest(name, known)}")
     seed = {"random_state": random_state} if "random_state" in known else {}
-    return kind(**{**seed, **hyperparameters})
+    model = kind(**{**SETTINGS.get(kind.__module__.split(".")[0], {}), **seed, **hyperparameters})
+    if task == "classification" and not hasattr(model, "predict_proba"):
+        return CalibratedClassifierCV(model, cv=3)  # for those that know a side, but no probability
+    return model
 
 
 def cross_validate(model: Pipeline, X: pd.DataFrame, y: pd.Series, cv: int, scoring: str) -> pd.DataFrame:
@@ -52,7 +62,7 @@ def search(
     """
     if method == "none":
         return model, pd.DataFrame(columns=["score", "spread"])
-    grid = {f"estimator__{name}": values for name, values in _checked(model, space).items()}
+    grid = {_prefix(model) + name: values for name, values in _checked(model, space).items()}
     shared = {"cv": cv, "scoring": scoring, "refit": False, "error_score": "raise"}
     if method == "grid":
         searcher = GridSearchCV(model, grid, **shared)
@@ -61,12 +71,12 @@ def search(
     often = _often(y, cv)
     with _scored(scoring):
         searcher.fit(X[often], y[often])
-    return model.set_params(**searcher.best_params_), _trials(searcher.cv_results_)
+    return model.set_params(**searcher.best_params_), _trials(searcher.cv_results_, _prefix(model))
 
 
 def hyperparameters(model: Pipeline) -> pd.DataFrame:
     """Every hyperparameter of the estimator as it was trained, and whether it is the library's default."""
-    estimator = model.named_steps["estimator"]
+    estimator = _inner(model)
     defaults = {name: p.default for name, p in inspect.signature(type(estimator)).parameters.items()}
     values = estimator.get_params(deep=False)
     rows = {name: (repr(value), repr(value) != repr(defaults.get(name))) for name, value in values.items()}
@@ -77,7 +87,7 @@ def hyperparameters(model: Pipeline) -> pd.DataFrame:
 
 def summary(model: Pipeline) -> dict[str, str]:
     """What a model card says of the training: estimator, preprocessing of numbers, every hyperparameter."""
-    estimator = model.named_steps["estimator"]
+    estimator = _inner(model)
     steps = {name: step for name, step, _ in model.named_steps["preprocessor"].transformers_ if name != "remainder"}
     found = {"estimator": f"{type(estimator).__module__}.{type(estimator).__name__}"}
     found |= {name: " ".join(repr(step).split()) for name, step in steps.items()}
@@ -102,7 +112,15 @@ def _scored(scoring: str) -> Iterator[None]:
 def _class(dotted: str, task: str) -> Any:
     module, _, name = dotted.rpartition(".")
     try:
+        if module == "networks":
+            from . import networks
+
+            return getattr(networks, name)
         kind = getattr(import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name in GROUPS:
+            raise BadInput(f"{error.name} is not installed → uv sync --group {error.name}") from None
+        raise BadInput(f"there is no estimator '{dotted}' → set train.estimator in params.yaml") from None
     except (ImportError, AttributeError, ValueError):
         raise BadInput(f"there is no estimator '{dotted}' → set train.estimator in params.yaml") from None
     fits = is_classifier if task == "classification" else is_regressor
@@ -112,8 +130,20 @@ def _class(dotted: str, task: str) -> Any:
     return kind
 
 
+def _inner(model: Pipeline) -> Any:
+    """The estimator itself, also where its probabilities are calibrated."""
+    estimator = model.named_steps["estimator"]
+    return estimator.estimator if isinstance(estimator, CalibratedClassifierCV) else estimator
+
+
+def _prefix(model: Pipeline) -> str:
+    """What stands before the name of a hyperparameter of the estimator."""
+    calibrated = isinstance(model.named_steps["estimator"], CalibratedClassifierCV)
+    return "estimator__estimator__" if calibrated else "estimator__"
+
+
 def _checked(model: Pipeline, space: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    known = model.named_steps["estimator"].get_params(deep=False)
+    known = _inner(model).get_params(deep=False)
     for name, values in space.items():
         if name not in known:
             raise BadInput(f"train.search_space has an unknown hyperparameter '{name}'{_suggest(name, known)}")
@@ -135,7 +165,7 @@ def _suggest(name: str, known: Iterable[str]) -> str:
     return did_you_mean(name, known) or f" → choose from {', '.join(sorted(known))}"
 
 
-def _trials(results: dict[str, Any]) -> pd.DataFrame:
-    table = pd.DataFrame(list(results["params"])).rename(columns=lambda name: name.removeprefix("estimator__"))
+def _trials(results: dict[str, Any], prefix: str) -> pd.DataFrame:
+    table = pd.DataFrame(list(results["params"])).rename(columns=lambda name: name.removeprefix(prefix))
     table["score"], table["spread"] = results["mean_test_score"], results["std_test_score"]
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)

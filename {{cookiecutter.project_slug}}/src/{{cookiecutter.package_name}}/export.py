@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from skl2onnx import to_onnx
+from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from skl2onnx.common.shape_calculator import (
+    calculate_linear_classifier_output_shapes,
+    calculate_linear_regressor_output_shapes,
+)
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline
 
@@ -16,11 +20,13 @@ from .errors import GateClosed
 from .features import Schema
 from .inference import Prediction
 
+OPERATOR_SETS = {"": 21, "ai.onnx.ml": 3}  # the newest that the converters of all families know
 TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": StringTensorType}
 
 
 def convert(model: Pipeline, schema: Schema) -> bytes:
     """The ONNX file: one input (n, 1) per tensor; outputs the class (n,) and probabilities (n, classes), or (n, 1)."""
+    _register(type(model.named_steps["estimator"]))
     kinds = {name: kind for column in schema["inputs"] for name, kind in tensor_types(column).items()}
     options: dict[Any, Any] = {TfidfVectorizer: {"tokenexp": "[^ ]+"}}
     if schema["task"] == "classification":
@@ -29,6 +35,7 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
         model,
         initial_types=[(name, TENSORS[kind]([None, 1])) for name, kind in kinds.items()],
         options=options,
+        target_opset=OPERATOR_SETS,
         name=type(model.named_steps["estimator"]).__name__,
     )
     # skl2onnx takes the operator sets from a Python set, whose order changes from process to process.
@@ -36,6 +43,53 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     del onnx.opset_import[:]
     onnx.opset_import.extend(operator_sets)
     return onnx.SerializeToString(deterministic=True)
+
+
+def _register(kind: type) -> None:
+    """Lets skl2onnx convert the estimators of other libraries."""
+    family, is_classifier = kind.__module__.split(".")[0], hasattr(kind, "predict_proba")
+    shapes = calculate_linear_classifier_output_shapes if is_classifier else calculate_linear_regressor_output_shapes
+    options: dict[str, list[Any]] = {"nocl": [True, False], "zipmap": [True, False, "columns"]} if is_classifier else {}
+    if family not in {"lightgbm", "xgboost"}:
+        return
+    if family == "lightgbm" and not is_classifier:
+        options["split"] = [None]
+    convert = _convert_lightgbm if family == "lightgbm" else _xgboost_converter()
+    update_registered_converter(kind, kind.__name__, shapes, convert, options=options)
+
+
+def _xgboost_converter() -> Any:
+    from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
+
+    return convert_xgboost
+
+
+def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
+    """onnxmltools' converter, given thresholds that a float32 holds: what was below one in 64 bits stays below."""
+    from onnxmltools.convert.lightgbm.operator_converters import LightGbm as converter  # noqa: N813 - a module
+
+    dump = converter.dump_booster_model
+
+    def rounded(*args: Any, **kwargs: Any) -> Any:
+        dumped, info = dump(*args, **kwargs)
+        for tree in dumped["tree_info"]:
+            _round_down(tree["tree_structure"])
+        return dumped, info
+
+    converter.dump_booster_model = rounded
+    try:
+        converter.convert_lightgbm(scope, operator, container)
+    finally:
+        converter.dump_booster_model = dump
+
+
+def _round_down(node: dict[str, Any]) -> None:
+    if "threshold" in node:
+        nearest = np.float32(node["threshold"])
+        lower = np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > node["threshold"] else nearest
+        node["threshold"] = float(lower)
+        _round_down(node["left_child"])
+        _round_down(node["right_child"])
 
 
 def signature(onnx: bytes, schema: Schema, example: pd.DataFrame) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What goes into the model: the schema of its inputs, X and y, and the preprocessing."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,7 @@ TYPES = {"numeric": "number", "boolean": "boolean", "datetime": "datetime", "cat
 LEFT_OUT = ("identifier", "constant", "empty")  # roles that teach a model nothing
 FEW_LEVELS = 30  # up to these, a category is one-hot encoded; beyond, each level is replaced by what it says of y
 MOST_LEVELS = {"target": 2000, "one-hot": 100}  # the most frequent are kept, the others are one
+UNSCALED = re.compile(r"Forest|Tree|Boost|Bagging|LGBM|XGB|naive_bayes|Dummy")
 MOST_WORDS = 1000  # of a text: the most frequent
 
 
@@ -72,9 +74,9 @@ def labels(table: pd.DataFrame, schema: Schema) -> pd.Series:
     return target.map(lambda value: places[encoding.as_text(value)]).astype("int64")
 
 
-def preprocessor(schema: Schema, scale: bool) -> ColumnTransformer:
+def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
     """Fills and optionally standardises numbers, encodes categories, weighs the words of texts (TF-IDF)."""
-    numbers: list[Any] = [SimpleImputer(strategy="median")] + ([StandardScaler()] if scale else [])
+    numbers: list[Any] = [SimpleImputer(strategy=lower_median)] + ([StandardScaler()] if scale else [])
     kinds = {name: kind for column in schema["inputs"] for name, kind in encoding.tensor_types(column).items()}
     many = {c["name"] for c in schema["inputs"] if c["type"] == "category" and _is_target_encoded(c, schema)}
     named = {kind: [name for name in kinds if kinds[name] == kind] for kind in ("number", "category", "text")}
@@ -83,22 +85,32 @@ def preprocessor(schema: Schema, scale: bool) -> ColumnTransformer:
         ("number", make_pipeline(*numbers), named["number"]),
         ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few),
         ("many", TargetEncoder(random_state=0), [name for name in named["category"] if name in many]),
-        *((f"text {place}", words(), name) for place, name in enumerate(named["text"])),
+        *((f"text {place}", words(scale), name) for place, name in enumerate(named["text"])),
     ]
     return ColumnTransformer(
         [step for step in steps if len(step[2])], sparse_threshold=0, verbose_feature_names_out=False
     )
 
 
-def words() -> TfidfVectorizer:
-    """The weights of the words of a text that `encoding` has tidied."""
-    apart = r"[^ ]+"
-    return TfidfVectorizer(lowercase=False, token_pattern=apart, max_features=MOST_WORDS, dtype=np.float32)
+def lower_median(values: np.ndarray) -> np.floating:
+    """The median, but always one of the values: between two, it could lie on the threshold of a tree."""
+    return np.percentile(values, 50, method="lower")
 
 
-def pipeline(schema: Schema, estimator: Any, scale: bool) -> Pipeline:
-    """Preprocessing and estimator as one model, so that neither can be used without the other."""
-    return Pipeline([("preprocessor", preprocessor(schema, scale)), ("estimator", estimator)])
+def words(normalize: bool) -> TfidfVectorizer:
+    """The weights of the words of a text that `encoding` has tidied. Normalised, ONNX rounds the last bit otherwise."""
+    apart, norm = r"[^ ]+", "l2" if normalize else None
+    return TfidfVectorizer(lowercase=False, token_pattern=apart, max_features=MOST_WORDS, norm=norm, dtype=np.float32)
+
+
+def pipeline(schema: Schema, estimator: Any) -> Pipeline:
+    """Preprocessing and estimator as one model, so that neither can be used without the other.
+
+    Numbers are standardised, but for trees, which only mind their order (and whose thresholds ONNX would round), and
+    for naive Bayes, which wants none below zero.
+    """
+    scale = not UNSCALED.search(f"{type(estimator).__module__}.{type(estimator).__name__}")
+    return Pipeline([("preprocessor", preprocessor(schema, scale=scale)), ("estimator", estimator)])
 
 
 def columns_left_out(schema: Schema) -> pd.DataFrame:
