@@ -24,14 +24,17 @@ SHORT = {
     "group-SIGINT-train",
     "dvc-SIGTERM-evaluate",
     "dvc-SIGKILL-train",
-    "runner-SIGINT-ingest",
     "runner-SIGTERM-train",
     "runner-SIGKILL-prepare",
     "runner-SIGKILL-train",
-    "kernel-SIGINT-export",
     "kernel-SIGKILL-train",
 }
-LONG = {"raises-a-lot-ingest", "asks-for-more-memory-than-there-is-train", "hangs-with-the-lock-train"}
+LONG = {
+    "raises-a-lot-ingest",
+    "has-no-room-for-a-table-prepare",
+    "asks-for-more-memory-than-there-is-train",
+    "hangs-with-the-lock-train",
+}
 KILLS = [pytest.param(row, id=str(row), marks=[] if str(row) in SHORT else pytest.mark.chaos) for row in kills(STAGES)]
 ODDITIES = [pytest.param(row, id=str(row), marks=pytest.mark.chaos if str(row) in LONG else []) for row in FAILURES]
 WAIT_FOR_GO = WAIT.replace("time.sleep(100)", "\nwhile not pathlib.Path(os.environ['GO']).exists(): time.sleep(0.1)")
