@@ -3,8 +3,11 @@
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +92,17 @@ def test_card_and_readme_speak_of_the_table(of: Callable[[str], dict[str, Any]])
     assert "cultivar" not in found["card"] + found["readme"].partition("## The table")[2]
 
 
-def parity(baked: Path, run: Run, folder: Path, *estimators: str) -> dict[str, Any]:
-    """What tests/parity.py finds, with the libraries of the dependency groups beside the environment, not in it."""
-    libraries = BUILD / "libraries"
-    wanted = ["lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common"]
-    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(libraries), *wanted]
+def beside(*libraries: str) -> Path:
+    """Libraries of dependency groups in a folder beside the environment, so that it stays what a user has first."""
+    folder = BUILD / "libraries" / libraries[0]
+    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *libraries]
     subprocess.run([*command, "--exclude-newer", "2026-11-15"], check=True)
+    return folder
+
+
+def parity(baked: Path, run: Run, folder: Path, *estimators: str) -> dict[str, Any]:
+    """What tests/parity.py finds."""
+    libraries = beside("lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common")
     paths = os.pathsep.join([str(baked / "src"), str(libraries)])
     arguments = [str(HERE / "parity.py"), str(baked), str(folder / "parity.json"), *estimators]
     done = run(baked, "python", *arguments, PYTHONPATH=paths)
@@ -128,6 +136,58 @@ def test_what_is_not_installed_is_told_with_its_group(worked: Path, run: Run) ->
         2,
         "error: train: lightgbm is not installed → uv sync --group lightgbm",
     )
+
+
+@pytest.fixture
+def postgres(tmp_path: Path) -> Iterator[str]:
+    """The address of a PostgreSQL server of its own, which root may not run itself."""
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    programs = folders[-1] if folders else Path(shutil.which("initdb") or "absent").parent
+    if not (programs / "initdb").exists():
+        pytest.skip("needs PostgreSQL's server: apt-get install postgresql")
+    place = Path(tempfile.mkdtemp(prefix="postgres"))
+    somebody = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    if somebody:
+        shutil.chown(place, "postgres", "postgres")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data, options = place / "data", f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={place}"
+    control = [*somebody, str(programs / "pg_ctl"), "-D", str(data)]
+    quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": place}
+    subprocess.run([*somebody, str(programs / "initdb"), "-A", "trust", "-U", "me", str(data)], **quiet)
+    subprocess.run([*control, "-o", options, "-w", "-l", str(place / "log"), "start"], **quiet)
+    yield f"postgresql://me:secret@127.0.0.1:{port}/postgres"
+    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(place)
+
+
+FILL = """
+import psycopg, sys
+with psycopg.connect(sys.argv[1]) as store:
+    store.execute("create table houses (area float, town text, sold timestamptz, price float)")
+    store.execute(
+        "insert into houses select n * 1.5, case when n % 3 = 0 then null else 'Foix' end,"
+        " timestamptz '2024-06-01 12:00+02' - n * interval '1 day', n * 3 + n % 7 from generate_series(1, 200) n"
+    )
+"""
+
+
+def test_a_query_is_a_source_and_its_password_stays_out(postgres: str, project: Path, run: Run) -> None:
+    libraries = beside("psycopg", "psycopg-binary")
+    paths = {"PYTHONPATH": os.pathsep.join([str(project / "src"), str(libraries)])}
+    filled = run(project, "python", "-c", FILL, postgres, **paths)
+    assert filled.returncode == 0, filled.stderr
+    ask = ["nb", "data", "use", postgres, "--target", "price", "--query"]
+    done = run(project, *ask, "SELECT * FROM houses", **paths)
+    assert "200 rows × 4 columns" in done.stdout and "  sold   datetime" in done.stdout, done.stderr + done.stdout
+    assert "postgresql://127.0.0.1" in (project / "params.yaml").read_text("utf-8")
+    assert not any("secret" in (project / name).read_text("utf-8") for name in ("params.yaml", "README.md"))
+    wrong = run(project, *ask, "SELECT * FROM castles", **paths)
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1) and "castles" in wrong.stderr
+    away = run(project, "nb", "data", "use", "postgresql://me:secret@127.0.0.1:9/x", "--query", "SELECT 1", **paths)
+    assert away.returncode == 4 and "secret" not in away.stderr + wrong.stderr
+    assert run(project, *ask, "SELECT 1").stderr.endswith("is not installed → uv sync --group postgresql\n")
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -125,7 +125,8 @@ def _queried(address: str, query: str, waiting: Path) -> Path:
         with engine.connect() as connection:
             table = pd.read_sql_query(sqlalchemy.text(query), connection)
     except ModuleNotFoundError as error:
-        raise BadInput(f"the database's driver is not installed ({first_line(error)}) → uv add {error.name}") from None
+        install = "uv sync --group postgresql" if error.name == "psycopg" else f"uv add {error.name}"
+        raise BadInput(f"{error.name}, which speaks to this database, is not installed → {install}") from None
     except sqlalchemy.exc.OperationalError as error:
         kind = BadInput if address.startswith("sqlite") else Unreachable
         raise kind(f"{masked(address)}: {first_line(error)} → mend the address or the query") from None

@@ -291,7 +291,7 @@ def _role(name: str, column: pd.Series, kind: str) -> tuple[str, str]:
     rows, count = len(column), values.nunique()
     if not len(values):
         return "empty", "no value at all"
-    if count == 1:
+    if count == 1 and len(values) == rows:
         return "constant", f"always {str(values.iloc[0])[:40]!r}"
     if kind == "boolean":
         return "boolean", "yes or no"
@@ -304,7 +304,7 @@ def _role(name: str, column: pd.Series, kind: str) -> tuple[str, str]:
         return "identifier", "another text in each row, of one word"
     if words.mean() >= 3 and count > FEW and count > rows / 10:
         return "text", f"{words.mean():.0f} words on average"
-    return "categorical", f"{count} different texts"
+    return "categorical", f"{count} different texts" if count > 1 else f"{str(values.iloc[0])[:40]!r}, or nothing"
 
 
 def _role_of_numbers(name: str, values: pd.Series, kind: str, rows: int, count: int) -> tuple[str, str]:
