@@ -89,8 +89,9 @@ def summary(model: Pipeline) -> dict[str, str]:
     """What a model card says of the training: estimator, preprocessing of numbers, every hyperparameter."""
     estimator = _inner(model)
     steps = {name: step for name, step, _ in model.named_steps["preprocessor"].transformers_ if name != "remainder"}
+    chains = {name: [one for _, one in step.steps] if name == "number" else [step] for name, step in steps.items()}
     found = {"estimator": f"{type(estimator).__module__}.{type(estimator).__name__}"}
-    found |= {name: " ".join(repr(step).split()) for name, step in steps.items()}
+    found |= {name: ", ".join(type(one).__name__ for one in chain) for name, chain in chains.items()}
     return found | {str(name): value for name, value in hyperparameters(model)["value"].items()}
 
 
