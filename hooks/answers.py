@@ -114,6 +114,8 @@ def _package(package: str) -> str | None:
 def _dataset(answer: str) -> str | None:
     if not answer:
         return "is empty → give the path of a table, an address, or wine for the bundled data"
+    if re.match(r"(sqlite|postgresql|mysql|mariadb|mssql|oracle)[+:]", answer) or re.search(r"://[^/]*@", answer):
+        return "is a database, or holds a password → bake on wine, then: nb data use ADDRESS --query … --target …"
     if answer == BUNDLED or "://" in answer or Path(".cruft.json").exists():  # an update needs the file no more
         return _text("dataset")(answer)
     path = Path(answer).expanduser()

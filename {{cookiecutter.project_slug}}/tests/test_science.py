@@ -96,6 +96,21 @@ def test_the_latest_rows_test(table: pd.DataFrame, schema: features.Schema) -> N
     assert train["when"].max() < test["when"].min()
 
 
+def test_rows_without_a_time_teach_and_no_moment_is_in_both_parts(table: pd.DataFrame, schema: features.Schema) -> None:
+    table["when"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(np.arange(60) // 5, unit="D")
+    table.loc[::4, "when"] = pd.NaT
+    train, test = _split(table, schema, "time", "when")
+    assert (test["when"].isna().sum(), train["when"].max() < test["when"].min()) == (0, True)
+
+
+@pytest.mark.parametrize(("method", "by"), [("time", "colour"), ("group", "kind")])
+def test_a_split_that_leaves_nothing_to_test_is_refused(
+    table: pd.DataFrame, schema: features.Schema, method: str, by: str
+) -> None:
+    with pytest.raises(BadInput, match="→"):
+        _split(table, schema, method, by)
+
+
 def test_a_leak_and_rows_in_both_parts_are_warned_of(table: pd.DataFrame, schema: features.Schema) -> None:
     twice = pd.concat([table, table], ignore_index=True)
     twice["colour"] = twice["kind"].str.upper()
@@ -148,6 +163,56 @@ def test_a_model_that_says_something_else_is_not_exported(model: Pipeline, table
     wrong = Prediction(values=names, probabilities=model.predict_proba(X)[:, ::-1])
     with pytest.raises(GateClosed, match=r"row \d+"):
         export.stop_if_different(export.compare(model, X, wrong, schema), tolerance=1e-5)
+
+
+def test_another_class_alone_is_enough_to_refuse(model: Pipeline, table: pd.DataFrame, schema: Any) -> None:
+    X = features.inputs(table, schema)
+    names = np.array(schema["classes"], dtype=object)[model.predict(X)][::-1]
+    same = Prediction(values=names, probabilities=model.predict_proba(X))
+    with pytest.raises(GateClosed, match=r"differ on \d+ of 60 rows"):
+        export.stop_if_different(export.compare(model, X, same, schema), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("written", "decimal", "kind", "value"),
+    [
+        ("(1,200)", ".", "amount", -1200),
+        ("100 EUR", ".", "amount", 100),
+        ("€ 1.234,50", ",", "amount", 1234.5),
+        ("1 234 567 kr", ".", "text", "1 234 567 kr"),
+        ("10.2.1.7", ",", "text", "10.2.1.7"),
+        ("12.11.2020", ",", "datetime %d.%m.%Y", pd.Timestamp("2020-11-12")),
+    ],
+)
+def test_an_amount_is_read_or_left_as_it_is(tmp_path: Path, written: str, decimal: str, kind: str, value: Any) -> None:
+    sure = {".": "0.5", ",": "0,5"}[decimal]
+    lines = [f'"{written}";{sure};{"yes" if n % 2 else "no"}' for n in range(30)]
+    (tmp_path / "t.csv").write_text("a;b;y\n" + "\n".join(lines), "utf-8")
+    found = understanding.look(tmp_path / "t.csv", "y").reading
+    assert (found.decimal, found.columns["a"]) == (decimal, kind)
+    assert sources.read(tmp_path / "t.csv", found)["a"].iloc[0] == value
+
+
+def test_a_gap_among_yes_and_no_is_a_gap(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\ntrue,1\n,2\nfalse,3\n", "utf-8")
+    reading = sources.Reading(columns={"a": "boolean", "b": "integer"})
+    assert sources.read(tmp_path / "t.csv", reading)["a"].tolist() == [True, None, False]
+
+
+def test_text_of_a_parquet_file_is_read_like_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"day": ["04/01/2021", "25/12/2021", "NA"], "n": ["1,5", "2,5", "3,5"]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    kinds = {"day": "datetime %d/%m/%Y", "n": "number"}
+    reading = sources.Reading("parquet", decimal=",", missing=["NA"], columns=kinds)
+    table = sources.read(tmp_path / "t.parquet", reading)
+    assert (table["day"].iloc[0], table["day"].isna().sum(), table["n"].sum()) == (pd.Timestamp("2021-01-04"), 1, 7.5)
+
+
+def test_a_column_that_is_blank_in_training_is_left_out(table: pd.DataFrame, schema: features.Schema) -> None:
+    table["late"] = np.where(np.arange(60) < 50, np.nan, 1.0)
+    roles = {"size": "numeric", "noise": "numeric", "colour": "categorical", "late": "numeric"}
+    described = features.describe_inputs(table, "kind", "classification", roles)
+    assert features.learn_inputs(described, table.head(45))["left_out"] == {"late": "empty"}
 
 
 def test_the_order_of_operator_sets_does_not_depend_on_the_process(model: Pipeline, schema: Any) -> None:

@@ -42,7 +42,8 @@ def as_text(value: Any) -> str:
     """A category as text: nothing for a missing one, 3 for 3.0."""
     if value is None or value != value:
         return ""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    whole = getattr(value, "is_integer", None)  # of Python's floats and numpy's
+    return str(int(value)) if whole and whole() else str(value)
 
 
 def parts_of_time(values: Iterable[Any]) -> dict[str, np.ndarray]:

@@ -116,8 +116,9 @@ def _class(dotted: str, task: str) -> Any:
         if module == "networks":
             from . import networks
 
-            return getattr(networks, name)
-        kind = getattr(import_module(module), name)
+            kind = getattr(networks, name)
+        else:
+            kind = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         if error.name in GROUPS:
             raise BadInput(f"{error.name} is not installed → uv sync --group {error.name}") from None

@@ -112,16 +112,25 @@ def _expect(kind: str, severity: str, **kwargs: Any) -> dict[str, Any]:
     return {"type": f"expect_{kind}", "kwargs": kwargs, "severity": severity}
 
 
+def _type(column: pd.Series) -> dict[str, Any]:
+    """Whole numbers and booleans have another type when one is missing: either will do."""
+    alike = [{"int64", "float64"}, {"bool", "object"}]
+    types = next((one for one in alike if str(column.dtype) in one), None)
+    if types is None:
+        return _expect("column_values_to_be_of_type", "critical", column=column.name, type_=str(column.dtype))
+    return _expect("column_values_to_be_in_type_list", "critical", column=column.name, type_list=sorted(types))
+
+
 def _draft_column(column: pd.Series, is_target: bool, margin: float) -> list[dict[str, Any]]:
     name = column.name
-    found = [_expect("column_values_to_be_of_type", "critical", column=name, type_=str(column.dtype))]
+    found = [_type(column)]
     gaps = float(column.isna().mean())
     if not gaps:
         found.append(_expect("column_values_to_not_be_null", "critical", column=name))
     elif gaps < 1:
         mostly = round(max(0.0, 1 - gaps - margin), 4)
         found.append(_expect("column_values_to_not_be_null", "warning", column=name, mostly=mostly))
-    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+    if gaps < 1 and pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         least, greatest = float(column.min()), float(column.max())
         spare = round((greatest - least) * margin, 6)
         bounds = {"min_value": round(least - spare, 6), "max_value": round(greatest + spare, 6)}

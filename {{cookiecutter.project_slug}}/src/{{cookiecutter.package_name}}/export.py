@@ -121,7 +121,8 @@ def compare(model: Pipeline, X: pd.DataFrame, prediction: Prediction, schema: Sc
 
 def stop_if_different(comparison: pd.DataFrame, tolerance: float) -> str:
     """Says that both agree on every row, or raises GateClosed with the worst rows."""
-    other_class = comparison["estimator"] != comparison["onnx"] if comparison["onnx"].dtype == object else False
+    is_number = pd.api.types.is_numeric_dtype(comparison["onnx"])
+    other_class = False if is_number else comparison["estimator"].astype(str) != comparison["onnx"].astype(str)
     wrong = comparison[other_class | ~(comparison["difference"] <= tolerance)]
     if wrong.empty:
         return f"ONNX and the estimator agree on {len(comparison)} rows within {tolerance:g}"

@@ -53,8 +53,16 @@ def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
     classes = sorted({encoding.as_text(value) for value in target}, key=_by_number) if _is_classes(schema) else None
     if classes is not None and len(classes) < 2:
         raise BadInput(f"column '{schema['target']}' has fewer than two classes → choose another prepare.target")
-    learned = [_learned(column, train[column["name"]], classes) for column in schema["inputs"]]
-    return {**schema, "classes": classes, "inputs": learned}
+    used = [column for column in schema["inputs"] if not _is_blank(train[column["name"]])]
+    gone = {column["name"]: "empty" for column in schema["inputs"] if column not in used}
+    if not used:
+        raise BadInput("no column has a value among the train rows → choose another prepare.split")
+    learned = [_learned(column, train[column["name"]], classes) for column in used]
+    names = [name for column in learned for name in encoding.tensor_types(column)]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"two inputs of the model would be called '{name}' → rename a column of the table")
+    return {**schema, "classes": classes, "inputs": learned, "left_out": {**schema["left_out"], **gone}}
 
 
 def inputs(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -94,7 +102,7 @@ def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
 
 def lower_median(values: np.ndarray) -> np.floating:
     """The median, but always one of the values: between two, it could lie on the threshold of a tree."""
-    return np.percentile(values, 50, method="lower")
+    return np.percentile(values, 50, method="lower") if len(values) else np.float32(0)
 
 
 def words(normalize: bool) -> TfidfVectorizer:
@@ -126,10 +134,18 @@ def _type(name: str, role: str, column: pd.Series) -> str:
     if role not in TYPES:
         raise BadInput(f"prepare.roles.{name} is '{role}' → choose from {', '.join((*TYPES, *LEFT_OUT))}")
     numeric = pd.api.types.is_numeric_dtype(column)
-    fits = {"numeric": numeric, "datetime": pd.api.types.is_datetime64_any_dtype(column)}
+    time = pd.api.types.is_datetime64_any_dtype(column)
+    two = column.dropna().isin([True, False, 0, 1]).all()
+    fits = {"numeric": numeric, "datetime": time, "categorical": not time, "boolean": two}
     if not fits.get(role, True):
         raise BadInput(f"column '{name}' is not {role}: it holds {column.dtype} → set its kind in ingest.columns")
     return TYPES[role]
+
+
+def _is_blank(values: pd.Series) -> bool:
+    """Whether nothing can be learned from it: no value, or texts without a word."""
+    found = values.dropna()
+    return found.empty or (pd.api.types.is_string_dtype(found) and not found.astype(str).str.strip().any())
 
 
 def _by_number(name: str) -> tuple[float, str]:

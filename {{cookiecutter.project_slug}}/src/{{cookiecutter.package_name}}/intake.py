@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
+from pyarrow import parquet
 from ruamel.yaml.comments import CommentedMap
 
 from . import expectations, sources, understanding
@@ -25,6 +26,7 @@ from .pipeline.project import Project, load, writer
 from .understanding import Proposal
 
 LEFT_OUT = ("identifier", "constant", "empty")
+NUMERIC = ("number", "integer", "amount")
 RAW = PurePosixPath("data/raw")
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle", "duckdb")
 TRAINING: dict[str, dict[str, Any]] = {
@@ -62,32 +64,51 @@ class Wish:
     encoding: str = ""
     missing: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()  # column=kind
+    anew: bool = False  # as if nothing were known of the columns
 
 
 def use(root: Path, wish: Wish) -> list[str]:
-    """Takes the table into the project and returns what to tell. Raises BadInput before anything is changed."""
+    """Takes the table into the project and returns what to tell. Raises BadInput before anything is changed.
+
+    Of columns that the project knows, what params.yaml says is kept, and so are contract, estimator and description.
+    """
     project = load(root)
     source = wish.source or str(project.params["ingest"]["source"])
+    target = wish.target or str(project.params["prepare"]["target"])
     with _brought(root, source, wish.query) as (place, final):
-        target = wish.target or str(project.params["prepare"]["target"])
-        missing = wish.missing or tuple(project.params["ingest"]["missing"] if _is_known(project, source) else ())
-        told = {name: kind for name, _, kind in (one.rpartition("=") for one in wish.kinds)}
-        proposal = understanding.look(place, target, task=wish.task, encoding=wish.encoding, missing=missing, told=told)
+        proposal, known = _proposed(project, wish, place, target)
         table = sources.read(place, proposal.reading)
-        anew = not wish.source or not _same_columns(project, target, proposal)
-        _settle(root, place, final)
-    _keep(root, final, source)
-    _write_reading(project, final, proposal, anew)
-    if anew:
-        _write_description(project, source, target, proposal, table)
-        _write_roles(project, target, proposal)
-        _write_training(project, proposal)
         identifiers = [name for name, (role, _) in proposal.roles.items() if role == "identifier"]
-        write_json(expectations.draft(table, target, identifiers), root / "expectations" / "suite.json")
+        suite = expectations.draft(table, target, identifiers)
+        with _moved_in(root, place, final):
+            _track(root, final, source)
+    _write_reading(project, final, proposal)
+    if known:
+        _correct_roles(project, proposal)
+    else:
+        _write_description(project, source, target, proposal, table)
+        _write_training(project, proposal)
+        _write_roles(project, target, proposal)
+        write_json(suite, root / "expectations" / "suite.json")
     _dump(project.params, root / "params.yaml")
     _dump(project.pipeline, root / "dvc.yaml")
     _write_readme(root, project.params, table)
-    return _told(final, target, proposal, table, anew)
+    return _summary(final, target, proposal, table, known)
+
+
+def _proposed(project: Project, wish: Wish, place: Path, target: str) -> tuple[Proposal, bool]:
+    """What is understood of the table, and whether the project knows its columns, target and task already."""
+    ingest, prepare = project.params["ingest"], project.params["prepare"]
+    told = {name: kind for name, _, kind in (one.rpartition("=") for one in wish.kinds)}
+    names = understanding.columns(place, wish.encoding)
+    known = not wish.anew and set(names) == set(ingest["columns"]) and target == prepare["target"]
+    known = known and wish.task in ("auto", prepare["task"])
+    if known:
+        told = {**ingest["columns"], **told}
+    missing = [*(ingest["missing"] if known else ()), *wish.missing]
+    task = prepare["task"] if known else wish.task
+    look = understanding.look(place, target, task=task, encoding=wish.encoding, missing=missing, told=told)
+    return look, known
 
 
 @contextmanager
@@ -132,8 +153,7 @@ def _queried(address: str, query: str, waiting: Path) -> Path:
         raise kind(f"{masked(address)}: {first_line(error)} → mend the address or the query") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise BadInput(f"{masked(address)}: {first_line(error)} → mend the address or the query") from None
-    table.columns = sources.unique(list(table.columns))
-    table.to_parquet(waiting / "query.parquet", index=False)
+    parquet.write_table(sources.typed(table), waiting / "query.parquet")
     return waiting / "query.parquet"
 
 
@@ -151,9 +171,11 @@ def _local(root: Path, source: str, waiting: Path) -> tuple[Path, PurePosixPath]
         copied = waiting / given.resolve().name
         shutil.copytree(given, copied) if given.is_dir() else shutil.copy2(given, copied)
         return copied, _apart(copied.name)
-    found = sorted(map(Path, glob.glob(str(given))))  # noqa: PTH207 - the pattern may begin anywhere
+    found = sorted(one for one in map(Path, glob.glob(str(given))) if one.is_file())  # noqa: PTH207 - the pattern may begin anywhere
     if not found:
         raise BadInput(f"there is no {source} → name a file, a pattern such as 'part-*.csv', a URL or a database")
+    if len({one.name for one in found}) < len(found):
+        raise BadInput(f"{source} matches two files of one name, which cannot lie in one folder → rename one of them")
     folder = waiting / (re.sub(r"[^\w-]+", "", given.stem) or "parts")
     folder.mkdir()
     for one in found:
@@ -166,21 +188,30 @@ def _apart(name: str) -> PurePosixPath:
     return RAW / ("given.parquet" if name == "table.parquet" else name)
 
 
-def _settle(root: Path, place: Path, final: PurePosixPath) -> None:
-    if place.resolve() == (root / final).resolve():
+@contextmanager
+def _moved_in(root: Path, place: Path, final: PurePosixPath) -> Iterator[None]:
+    """The source in its place of the project; what was there before comes back when something fails."""
+    target, before = root / final, place.parent / f"before-{final.name}"
+    if place.resolve() == target.resolve():
+        yield
         return
-    target = root / final
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
-    shutil.move(place, target)
+    if target.exists():
+        shutil.move(target, before)
+    try:
+        shutil.move(place, target)
+        yield
+    except BaseException:
+        shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        if before.exists():
+            shutil.move(before, target)
+        raise
 
 
-def _keep(root: Path, final: PurePosixPath, source: str) -> None:
-    """Tracked by DVC, with the address it came from where DVC can fetch it again; what git keeps stays with git."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "--", str(final)], cwd=root, capture_output=True, text=True, check=False
-    )
-    if tracked.stdout.strip():
+def _track(root: Path, final: PurePosixPath, source: str) -> None:
+    """By DVC, with the address it came from where DVC can fetch it again; what git keeps stays with git."""
+    listed = ["git", "ls-files", "--", str(final)]
+    if subprocess.run(listed, cwd=root, capture_output=True, text=True, check=False).stdout.strip():
         return
     if urlsplit(source).scheme in {"http", "https"}:
         _dvc(root, "import-url", "--force", source, str(final))
@@ -197,23 +228,24 @@ def _dvc(root: Path, *arguments: str) -> None:
         raise (Unreachable if "url" in arguments[0] else BadInput)(f"dvc {arguments[0]}: {what} → mend it, then again")
 
 
-def _is_known(project: Project, source: str) -> bool:
-    return source == project.params["ingest"]["source"]
-
-
-def _same_columns(project: Project, target: str, proposal: Proposal) -> bool:
-    known = project.params["ingest"]["columns"]
-    return set(known) == set(proposal.reading.columns) and target == project.params["prepare"]["target"]
-
-
-def _write_reading(project: Project, final: PurePosixPath, proposal: Proposal, anew: bool) -> None:
+def _write_reading(project: Project, final: PurePosixPath, proposal: Proposal) -> None:
     section, reading = project.params["ingest"], proposal.reading
     section["source"] = str(final)
     for name in ("file_format", "encoding", "delimiter", "decimal"):
         section[name] = getattr(reading, name)
     _refill(section["missing"], list(reading.missing))
-    if anew:
+    if dict(section["columns"]) != reading.columns:
         _refill(section["columns"], reading.columns)
+
+
+def _correct_roles(project: Project, proposal: Proposal) -> None:
+    """Of known columns, the roles that their kinds no longer allow."""
+    fits = {"numeric": NUMERIC, "datetime": ("datetime",), "boolean": ("boolean", *NUMERIC)}
+    known = project.params["prepare"]["roles"]
+    for name, role in known.items():
+        kind = proposal.reading.columns[name].split()[0]
+        if kind not in fits.get(role, (kind,)) or (role == "categorical" and kind == "datetime"):
+            known[name] = proposal.roles[name][0]
 
 
 def _write_roles(project: Project, target: str, proposal: Proposal) -> None:
@@ -226,11 +258,13 @@ def _write_roles(project: Project, target: str, proposal: Proposal) -> None:
 
 
 def _write_training(project: Project, proposal: Proposal) -> None:
-    """An estimator and a first criterion for the task, where those of params.yaml are for the other."""
+    """A first criterion for the table; estimator, search and plots for the task, where they were for the other."""
     train, fitting = project.params["train"], TRAINING[proposal.task]
-    if train["scoring"] != fitting["scoring"]:
-        train["estimator"], train["scoring"] = fitting["estimator"], fitting["scoring"]
     _refill(project.params["evaluate"]["criteria"], fitting["criteria"])
+    if project.params["prepare"]["task"] == proposal.task:
+        return
+    train["estimator"], train["scoring"], train["search"] = fitting["estimator"], fitting["scoring"], "none"
+    _refill(train["hyperparameters"], {"n_estimators": 100, "min_samples_leaf": 2})
     plots = []
     for title, (template, x, file, y) in PLOTS[proposal.task].items():
         plot = {"template": template, "x": x, "y": {f"reports/plots/{file}.csv": y}}
@@ -274,8 +308,9 @@ def _origin(source: str) -> str:
 
 
 def masked(address: str) -> str:
-    """The address without user and password."""
-    return re.sub(r"//[^@/]*@", "//", address)
+    """Scheme, host and path of an address: users, passwords and keys may stand anywhere else."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
 
 
 def _one_line(text: str) -> str:
@@ -303,13 +338,13 @@ def _dump(content: Any, path: Path) -> None:
     part.replace(path)
 
 
-def _told(final: PurePosixPath, target: str, proposal: Proposal, table: pd.DataFrame, anew: bool) -> list[str]:
+def _summary(final: PurePosixPath, target: str, proposal: Proposal, table: pd.DataFrame, known: bool) -> list[str]:
     reading = proposal.reading
     how = f"{reading.file_format}, {reading.encoding}, delimiter {reading.delimiter!r}, decimal {reading.decimal!r}"
     form = how if reading.file_format == "csv" else reading.file_format
     lines = [f"{final}: {len(table)} rows × {len(table.columns)} columns"]
     lines.append(f"read as {form}; missing: {', '.join(map(repr, reading.missing))}")
-    if not anew:
+    if known:
         return [
             *lines,
             "The columns are those that the project knows: roles, contract and estimator stay as they were.",

@@ -4,12 +4,9 @@ import codecs
 import csv as python_csv
 import gzip
 import io
-import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,29 +16,22 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from .errors import BadInput, did_you_mean, first_line
+from .kinds import Reading, convert
 
 LONGEST = 100_000  # letters of one value: what is longer is a broken file, not a value
-EXACT = 2**53  # whole numbers beyond it are no longer told apart by a float
 BLOCK = 1 << 24  # bytes that Arrow parses at a time; no row may be longer
-PAIRS = ("true false", "yes no", "y n", "t f", "on off", "ja nein", "oui non", "si no", "sí no", "wahr falsch", "是 否")
-WORDS = {word: number == 0 for pair in PAIRS for number, word in enumerate(pair.split())}  # booleans in words
 FORMATS = ("csv", "json lines", "excel", "parquet")
-KINDS = ("number", "integer", "amount", "boolean", "datetime", "text")  # of a column; a datetime may name its format
-SIGNS = r"[^0-9,.eE+-]"  # what an amount may hold beside its number: currencies, per cent, blanks between thousands
-NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
+TEXTUAL = (pa.types.is_large_string, pa.types.is_string_view, pa.types.is_dictionary, pa.types.is_null)
+PLAIN = (
+    pa.types.is_string,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_timestamp,
+    pa.types.is_date,
+)
 REMEDY = "mend the file, or run nb data use to look at it anew"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a source is read: section `ingest` of params.yaml."""
-
-    file_format: str = "csv"
-    encoding: str = "utf-8"
-    delimiter: str = ","
-    decimal: str = "."
-    missing: list[str] = field(default_factory=lambda: [""])
-    columns: dict[str, str] = field(default_factory=dict)  # empty: every column as text
 
 
 def read(path: Path, reading: Reading) -> pd.DataFrame:
@@ -62,34 +52,20 @@ def as_written(path: Path, reading: Reading) -> pa.Table:
     """The table before its values are given a kind: text, but for the numbers, dates and booleans of typed formats."""
     tables: list[pa.Table] = []
     for name, opened in files(path):
-        with _told(name):
-            tables.append(_READERS[reading.file_format](opened, name, reading))
+        with _readable(name):
+            tables.append(_simple(READERS[reading.file_format](opened, name, reading), name))
         _compare_columns(name, tables[-1].column_names, tables[0].column_names)
-    table = pa.concat_tables(tables, promote_options="permissive")
-    if not table.num_rows:
+    if not sum(one.num_rows for one in tables):
         raise BadInput(f"{path.name} has no rows → {REMEDY}")
-    return table
-
-
-def convert(column: pa.ChunkedArray, kind: str, reading: Reading, where: str) -> pd.Series:
-    """The values of one column as its kind says; a missing one is NaN or NaT. Raises BadInput with the first misfit."""
-    name, _, form = kind.partition(" ")
-    if name not in KINDS:
-        raise BadInput(f"{where}: '{kind}' is no kind of column → choose from {', '.join(KINDS)} in ingest.columns")
-    if name == "text":
-        return without_marks(column, reading).to_pandas()
-    if name == "datetime":
-        return _datetimes(column, form, reading, where)
-    if name == "boolean":
-        return _booleans(column, reading, where)
-    return _numbers(column, name, reading, where)
+    return pa.table({name: _joined([one[name] for one in tables]) for name in tables[0].column_names})
 
 
 def files(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """The files of a source, opened and unpacked, each with its name."""
     if not path.exists():
         raise BadInput(f"there is no {path} → dvc pull brings it, or set ingest.source in params.yaml")
-    found = sorted(one for one in path.iterdir() if one.name != ".gitignore") if path.is_dir() else [path]
+    within = (one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
+    found = sorted(within) if path.is_dir() else [path]
     for one in found:
         yield from _opened(one)
     if not found:
@@ -101,9 +77,9 @@ def names(opened: IO[bytes], name: str, reading: Reading) -> tuple[list[str], in
     start = opened.tell()
     text = io.TextIOWrapper(opened, encoding=codec(reading.encoding), newline="")
     try:
-        with _told(name):
+        with _readable(name):
             rows = python_csv.reader(text, delimiter=reading.delimiter)
-            header = next(rows, [])
+            header = next((row for row in rows if row), [])
             return unique(header), rows.line_num
     finally:
         text.detach()
@@ -114,7 +90,7 @@ def unique(header: list[Any]) -> list[str]:
     """Names for all columns: blanks around them go, `column 3` for the third without one, `x (2)` for a second x."""
     found: dict[str, None] = {}
     for number, given in enumerate(header, start=1):
-        name = base = str(given if given is not None else "").strip() or f"column {number}"
+        name = base = _plain(given if given is not None else "").strip() or f"column {number}"
         count = 1
         while name in found:
             count += 1
@@ -129,14 +105,19 @@ def _opened(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         start = file.read(4)
         file.seek(0)
         if start[:2] == b"\x1f\x8b":
-            with _told(path.name):
+            with _readable(path.name):
                 yield path.name, io.BytesIO(gzip.decompress(file.read()))
         elif start == b"PK\x03\x04" and path.suffix.lower() not in {".xlsx", ".xlsm", ".xlsb", ".ods"}:
-            with _told(path.name), zipfile.ZipFile(file) as packed:
-                for member in sorted(one for one in packed.namelist() if not one.endswith("/")):
+            with _readable(path.name), zipfile.ZipFile(file) as packed:
+                for member in sorted(filter(_is_meant, packed.namelist())):
                     yield f"{path.name}/{member}", io.BytesIO(packed.read(member))
         else:
             yield path.name, file
+
+
+def _is_meant(member: str) -> bool:
+    """Not a folder, nor what a Mac adds to each zip."""
+    return not member.endswith("/") and not any(part.startswith((".", "__MACOSX")) for part in member.split("/"))
 
 
 def _csv(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
@@ -171,11 +152,15 @@ def _csv(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
 
 
 def _json_lines(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
-    table = pd.read_json(opened, lines=True, dtype=False, convert_dates=False, encoding=codec(reading.encoding))
+    start = opened.tell()
+    one_list = opened.read(100).lstrip().startswith(b"[")
+    opened.seek(start)
+    how: dict[str, Any] = {"dtype": False, "convert_dates": False, "encoding": codec(reading.encoding)}
+    table = pd.read_json(opened, lines=not one_list, **how)
     for column in table:
         if table[column].map(lambda value: isinstance(value, list | dict)).any():
             raise BadInput(f"{name}: column '{column}' holds lists or objects → make each of them a column of its own")
-    return _typed(table)
+    return typed(table)
 
 
 def _excel(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
@@ -183,7 +168,7 @@ def _excel(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
     header, rows = table.head(1), table.iloc[1:].reset_index(drop=True)
     if header.empty:
         raise BadInput(f"{name} is empty → {REMEDY}")
-    return _typed(rows.set_axis(header.iloc[0].to_list(), axis="columns"))
+    return typed(rows.set_axis(header.iloc[0].to_list(), axis="columns"))
 
 
 def _parquet(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
@@ -191,7 +176,7 @@ def _parquet(opened: IO[bytes], name: str, reading: Reading) -> pa.Table:
     return table.rename_columns(unique(table.column_names))
 
 
-_READERS: dict[str, Callable[[IO[bytes], str, Reading], pa.Table]] = {
+READERS: dict[str, Callable[[IO[bytes], str, Reading], pa.Table]] = {
     "csv": _csv,
     "json lines": _json_lines,
     "excel": _excel,
@@ -199,7 +184,7 @@ _READERS: dict[str, Callable[[IO[bytes], str, Reading], pa.Table]] = {
 }
 
 
-def _typed(table: pd.DataFrame) -> pa.Table:
+def typed(table: pd.DataFrame) -> pa.Table:
     """Columns of one type keep it, mixed ones become text."""
     columns = {}
     for name, (_, values) in zip(unique(list(table.columns)), table.items(), strict=True):
@@ -208,6 +193,25 @@ def _typed(table: pd.DataFrame) -> pa.Table:
             values = values.map(lambda value: None if value is None or value != value else _plain(value))
         columns[name] = pa.chunked_array([pa.Array.from_pandas(values)])
     return pa.table(columns)
+
+
+def _simple(table: pa.Table, name: str) -> pa.Table:
+    """The table with one type for text. Raises BadInput on what no column of a table holds."""
+    for place, column in enumerate(table.column_names):
+        type_ = table[column].type
+        if any(is_type(type_) for is_type in TEXTUAL):
+            table = table.set_column(place, column, table[column].cast(pa.string()))
+        elif not any(is_type(type_) for is_type in PLAIN):
+            raise BadInput(f"{name}: column '{column}' holds {type_} → write it as numbers, times or text")
+    return table
+
+
+def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """The same column of several files: text, where it is text in one of them."""
+    if len({part.type for part in parts}) > 1:
+        common = pa.string() if any(pa.types.is_string(part.type) for part in parts) else pa.float64()
+        parts = [part.cast(common) for part in parts]
+    return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
 
 
 def _plain(value: Any) -> str:
@@ -223,77 +227,6 @@ def _compare_columns(name: str, found: list[str], wanted: list[str]) -> None:
     for column in found:
         if column not in wanted:
             raise BadInput(f"{name} has a column '{column}' that is new → nb data use looks at the table anew")
-
-
-def without_marks(column: pa.ChunkedArray, reading: Reading) -> pa.ChunkedArray:
-    """The values as text without blanks around them; the marks of missing values become null."""
-    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
-    marked = pc.is_in(text, value_set=pa.array(reading.missing, pa.string()))
-    return pc.if_else(marked, pa.scalar(None, pa.string()), text)
-
-
-def _numbers(column: pa.ChunkedArray, kind: str, reading: Reading, where: str) -> pd.Series:
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        text = without_marks(column, reading)
-        if kind == "amount":
-            text = pc.replace_substring_regex(text, SIGNS, "")
-            text = pc.replace_substring(text, "." if reading.decimal == "," else ",", "")
-        written = pc.replace_substring(text, reading.decimal, ".")
-        pattern = r"^[+-]?\d+$" if kind == "integer" else r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-        _refuse(pc.invert(pc.match_substring_regex(written, pattern)), text, f"is no {kind}", where)
-        _refuse(pc.greater(pc.utf8_length(written), 400), text, "has too many digits", where)
-        values = written.cast(pa.float64())
-    else:
-        text, values = column, column.cast(pa.float64())
-    marks = [float(mark) for mark in reading.missing if NUMBER.fullmatch(mark)]
-    values = pc.if_else(
-        pc.is_in(values, value_set=pa.array(marks, pa.float64())), pa.scalar(None, pa.float64()), values
-    )
-    _refuse(pc.is_inf(values), text, "is not finite", where)
-    whole = kind == "integer"
-    if whole:
-        _refuse(
-            pc.greater_equal(pc.abs(values), float(EXACT)), text, "is beyond 2^53, where a number loses digits", where
-        )
-    return values.cast(pa.int64()).to_pandas() if whole else values.to_pandas()
-
-
-def _booleans(column: pa.ChunkedArray, reading: Reading, where: str) -> pd.Series:
-    if pa.types.is_boolean(column.type):
-        return column.to_pandas()
-    text = without_marks(column, reading)
-    words = pc.utf8_lower(text)
-    true = pa.array([word for word, means in WORDS.items() if means])
-    false = pa.array([word for word, means in WORDS.items() if not means])
-    _refuse(
-        pc.invert(pc.or_(pc.is_in(words, value_set=true), pc.is_in(words, value_set=false))),
-        text,
-        "is no yes or no",
-        where,
-    )
-    return pc.if_else(pc.is_null(words), pa.scalar(None, pa.bool_()), pc.is_in(words, value_set=true)).to_pandas()
-
-
-def _datetimes(column: pa.ChunkedArray, form: str, reading: Reading, where: str) -> pd.Series:
-    if pa.types.is_string(column.type):
-        text = without_marks(column, reading)
-        values = pd.to_datetime(text.to_pandas(), format=form or "ISO8601", errors="coerce", utc=True)
-        _refuse(pc.and_(pc.is_valid(text), pa.array(values.isna())), text, "is no date or time", where)
-    else:
-        values = pd.to_datetime(column.to_pandas(), utc=True)
-    return values.dt.tz_localize(None).astype("datetime64[us]")
-
-
-def _refuse(misfits: pa.ChunkedArray, text: pa.ChunkedArray, problem: str, where: str) -> None:
-    """Raises BadInput with the first row that is True; what is missing fits."""
-    row = pc.index(misfits, True).as_py()
-    if row >= 0:
-        value = str(text[row])
-        shown = value if len(value) <= 40 else f"{value[:40]}…"
-        raise BadInput(
-            f"{where}, row {row + 1}: '{shown}' {problem} → mend it, or say what it is:"
-            " nb data use --missing or --kind, ingest in params.yaml"
-        )
 
 
 def _scan(opened: IO[bytes], name: str, encoding: str) -> bool:
@@ -324,9 +257,11 @@ def codec(encoding: str) -> str:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """What the libraries say of a broken file, in one sentence."""
+def _readable(name: str) -> Iterator[None]:
+    """Says in one sentence what a library makes of a broken file; each has errors of its own."""
     try:
         yield
-    except (ValueError, OSError, EOFError, UnicodeError, zipfile.BadZipFile, zlib.error, python_csv.Error) as error:
+    except BadInput:
+        raise
+    except Exception as error:
         raise BadInput(f"{name} is no readable table ({first_line(error)}) → {REMEDY}") from None

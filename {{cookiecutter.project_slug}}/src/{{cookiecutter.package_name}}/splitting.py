@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.model_selection import train_test_split
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from . import encoding
@@ -35,6 +35,10 @@ def split(
     test_rows = rows[rows.index.isin(test)]
     if schema["task"] == "classification":
         test_rows = test_rows[test_rows[schema["target"]].isin(train[schema["target"]])]
+    if train.empty or test_rows.empty:
+        raise BadInput(
+            f"prepare.split: {method} leaves no rows to test on that the train rows tell of → choose another"
+        )
     return train.reset_index(drop=True), test_rows.reset_index(drop=True)
 
 
@@ -91,22 +95,39 @@ def leaks(train: pd.DataFrame, schema: Schema) -> dict[str, float]:
 
 def _tested(rows: pd.DataFrame, schema: Schema, method: str, by: str, test_size: float, random_state: int) -> pd.Index:
     if method == "time":
-        order = rows[by].sort_values(kind="stable").index
-        return order[-max(1, round(len(order) * test_size)) :]
+        return _latest(rows[by], test_size)
     if method == "group":
-        if rows[by].nunique() < 2:
-            raise BadInput(f"column '{by}' has one value only → name another as prepare.split_by")
-        splitter = GroupShuffleSplit(n_splits=1, test_size=test_size, random_state=random_state)
-        groups = rows[by].map(encoding.as_text)
-        return rows.index[next(splitter.split(rows, groups=groups))[1]]
+        return _whole_groups(rows[by], test_size, random_state)
     target = rows[str(schema["target"])]
     strata = _strata(target, schema) if method == "stratified" else None
-    if strata is not None:
-        rows, strata = rows[strata.notna()], strata.dropna()
+    index = rows.index
+    if strata is not None and strata.notna().any():
+        index, strata = index[strata.notna()], strata.dropna()
     try:
-        return train_test_split(rows.index, test_size=test_size, random_state=random_state, stratify=strata)[1]
+        return train_test_split(index, test_size=test_size, random_state=random_state, stratify=strata)[1]
     except ValueError:  # fewer rows than classes on one side
         return train_test_split(rows.index, test_size=test_size, random_state=random_state)[1]
+
+
+def _latest(times: pd.Series, test_size: float) -> pd.Index:
+    """The last rows, with all of the moment at which they begin; rows without a time teach."""
+    if not (pd.api.types.is_datetime64_any_dtype(times) or pd.api.types.is_numeric_dtype(times)):
+        raise BadInput(f"column '{times.name}' holds neither times nor numbers → set its kind in ingest.columns")
+    order = times.dropna().sort_values(kind="stable")
+    if order.nunique() < 2:
+        raise BadInput(f"column '{times.name}' has fewer than two moments → name another as prepare.split_by")
+    first = order.iloc[-max(1, round(len(times) * test_size)) :].iloc[0]
+    return order[order >= first].index if first > order.iloc[0] else order[order > first].index
+
+
+def _whole_groups(groups: pd.Series, test_size: float, random_state: int) -> pd.Index:
+    """Groups in a random order, until they hold the share of the rows; a row without a group is one of its own."""
+    names = groups.map(encoding.as_text).where(groups.notna(), "row " + groups.index.astype(str))
+    if names.nunique() < 2:
+        raise BadInput(f"column '{groups.name}' has one value only → name another as prepare.split_by")
+    sizes = names.value_counts().sort_index().sample(frac=1, random_state=random_state)
+    chosen = sizes.index[: max(1, int((sizes.cumsum() <= len(names) * test_size).sum()))]
+    return names.index[names.isin(chosen)]
 
 
 def _strata(target: pd.Series, schema: Schema) -> pd.Series:

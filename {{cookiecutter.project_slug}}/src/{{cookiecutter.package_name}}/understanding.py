@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from . import sources
+from . import kinds, sources
 from .errors import BadInput, did_you_mean
-from .sources import WORDS, Reading
+from .kinds import EXACT, WORDS, Reading, is_text
 
 SAMPLE = 1 << 20  # bytes that are looked at for encoding and delimiter
 WESTERN = 2.5  # how much likelier Windows-1252 is, before a letter is seen, than any other legacy code page
@@ -64,14 +64,19 @@ def look(
     written = sources.as_written(path, reading)
     _check_target(path.name, target, written)
     reading = replace(reading, missing=_marks(written, missing), decimal=_decimal(written, reading))
-    kinds = {name: _kind(written[name], reading, is_target=name == target) for name in written.column_names}
+    found = {name: _kind(written[name], reading, is_target=name == target) for name in written.column_names}
     for name in told or {}:
-        if name not in kinds:
-            raise BadInput(f"{path.name} has no column '{name}'{did_you_mean(name, kinds)} → mend --kind")
-    reading = replace(reading, columns=kinds | dict(told or {}))
+        if name not in found:
+            raise BadInput(f"{path.name} has no column '{name}'{did_you_mean(name, found)} → mend --kind")
+    reading = replace(reading, columns=found | dict(told or {}))
     table = sources.read(path, reading)
     task, why = _task(table[target], reading.columns[target], task)
     return Proposal(reading, task, why, roles(table, target, reading.columns))
+
+
+def columns(path: Path, encoding: str = "") -> list[str]:
+    """The names of the columns of a source."""
+    return sources.as_written(path, look_at_file(path, encoding)).column_names
 
 
 def look_at_file(path: Path, encoding: str = "") -> Reading:
@@ -165,17 +170,22 @@ def _marks(table: pa.Table, told: Iterable[str]) -> list[str]:
     """What stands for a missing value: what is known to, and is there, and what was told."""
     found = {""}
     for name in table.column_names:
-        if _is_text(table[name]):
+        if is_text(table[name]):
             values = _distinct(table[name])
             known = pc.is_in(values, value_set=pa.array(MARKS))
             here = set(values.filter(known).to_pylist())
             numbers = _share(values.filter(pc.invert(known)), NUMBER) > 0.5
             found |= here if numbers else here - set(MARKS_OF_NUMBERS)
+    found |= set(told)
     return [mark for mark in MARKS if mark in found] + [mark for mark in told if mark not in MARKS]
 
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-COMMA = r"^[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+$"
+# A comma, or a point, that can only stand before decimals: 1,5 or 0,125 or 1.234,50, but not 1,234.
+DECISIVE = {
+    ",": r"^[+-]?((\d+|\d{1,3}(\.\d{3})+),(\d{1,2}|\d{4,})|0,\d+|\d{1,3}(\.\d{3})+,\d+)$",
+    ".": r"^[+-]?((\d+|\d{1,3}(,\d{3})+)\.(\d{1,2}|\d{4,})|0\.\d+|\d{1,3}(,\d{3})+\.\d+)$",
+}
 
 
 def _share(values: pa.Array, pattern: str) -> float:
@@ -184,19 +194,19 @@ def _share(values: pa.Array, pattern: str) -> float:
 
 
 def _decimal(table: pa.Table, reading: Reading) -> str:
-    """A comma when some column is all numbers with it, and none is all numbers with a point."""
-    if reading.file_format != "csv" or reading.delimiter == ",":
-        return "."
-    columns = [_distinct(table[name]) for name in table.column_names]
-    with_comma = sum(_share(values, COMMA) > 0.3 for values in columns)
-    with_point = sum(_share(values, r"^[+-]?\d*\.\d+$") > 0.3 for values in columns)
-    return "," if with_comma > with_point else "."
+    """The sign that more columns can only mean so; in doubt a comma where semicolons part the values."""
+    columns = [_distinct(table[name]) for name in table.column_names if is_text(table[name])]
+    count = {sign: sum(_share(values, DECISIVE[sign]) > 0.1 for values in columns) for sign in DECISIVE}
+    if count[","] == count["."]:
+        doubtful = any(_share(values, r"^[+-]?\d+,\d+$") > 0.5 for values in columns)
+        return "," if doubtful and reading.delimiter == ";" and not count["."] else "."
+    return "," if count[","] > count["."] else "."
 
 
 def _kind(column: pa.ChunkedArray, reading: Reading, is_target: bool) -> str:
-    if not _is_text(column):
+    if not is_text(column):
         return _native_kind(column)
-    values = sources.without_marks(pa.chunked_array([_distinct(column)]), reading).drop_null()
+    values = kinds.without_marks(pa.chunked_array([_distinct(column)]), reading).drop_null()
     if not len(values):
         return "text"
     codes = _share(values, r"^[+-]?0\d")  # 00123 is a code, not a number
@@ -210,32 +220,30 @@ def _kind(column: pa.ChunkedArray, reading: Reading, is_target: bool) -> str:
         return "number"
     if not is_target and set(pc.utf8_lower(values).to_pylist()[:3]) <= set(WORDS) and _fits(values, "boolean", reading):
         return "boolean"
-    if (
-        _share(values, r"^[^\w+-]*[+-]?[^\w+-]*\d[\d.,'\s]*([^\w]|[A-Z]{3})*$") == 1
-        and not codes
-        and _fits(values, "amount", reading)
-    ):
+    if when := _date(values, reading):
+        return when
+    if not codes and _fits(values, "amount", reading):
         return "amount"
-    return _date(values, reading) or ("number" if not codes and _all_but_numbers(values) else "text")
+    return "number" if not codes and _all_but_numbers(values) else "text"
 
 
 def _native_kind(column: pa.ChunkedArray) -> str:
     if pa.types.is_boolean(column.type):
         return "boolean"
     if pa.types.is_integer(column.type):
-        return "integer"
+        beyond = (
+            column.null_count < len(column)
+            and (pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() or 0) >= EXACT
+        )
+        return "text" if beyond else "integer"
     if pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
         whole = column.null_count < len(column) and pc.all(pc.equal(column, pc.floor(column))).as_py()
         return (
             "integer"
-            if whole and pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() < sources.EXACT
+            if whole and pa.types.is_floating(column.type) and pc.max(pc.abs(column)).as_py() < EXACT
             else "number"
         )
     return "datetime" if pa.types.is_temporal(column.type) else "text"
-
-
-def _is_text(column: pa.ChunkedArray) -> bool:
-    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
 
 
 def _all_but_numbers(values: pa.ChunkedArray) -> bool:
@@ -246,7 +254,7 @@ def _all_but_numbers(values: pa.ChunkedArray) -> bool:
 
 def _fits(values: pa.ChunkedArray, kind: str, reading: Reading) -> bool:
     try:
-        sources.convert(values, kind, reading, "")
+        kinds.convert(values, kind, reading, "")
     except BadInput:
         return False
     return True
