@@ -14,10 +14,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
 from . import encoding
 from .errors import BadInput, did_you_mean
+from .parameters import LEFT_OUT
 
 Schema = dict[str, Any]
 TYPES = {"numeric": "number", "boolean": "boolean", "datetime": "datetime", "categorical": "category", "text": "text"}
-LEFT_OUT = ("identifier", "constant", "empty")  # roles that teach a model nothing
 FEW_LEVELS = 30  # up to these, a category is one-hot encoded; beyond, each level is replaced by what it says of y
 MOST_LEVELS = {"target": 2000, "one-hot": 100}  # the most frequent are kept, the others are one
 UNSCALED = re.compile(r"Forest|Tree|Boost|Bagging|LGBM|XGB|naive_bayes|Dummy")

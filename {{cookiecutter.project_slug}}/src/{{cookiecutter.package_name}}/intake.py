@@ -21,11 +21,11 @@ from ruamel.yaml.comments import CommentedMap
 from . import expectations, sources, understanding
 from .data import write_json
 from .errors import BadInput, Unreachable, first_line
+from .parameters import LEFT_OUT
 from .paths import STATE
 from .pipeline.project import Project, load, writer
 from .understanding import Proposal
 
-LEFT_OUT = ("identifier", "constant", "empty")
 NUMERIC = ("number", "integer", "amount")
 RAW = PurePosixPath("data/raw")
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle", "duckdb")
@@ -119,6 +119,8 @@ def _brought(root: Path, source: str, query: str) -> Iterator[tuple[Path, PurePo
     waiting.mkdir(parents=True)
     try:
         scheme = urlsplit(source).scheme.split("+")[0] if "://" in source else ""
+        if scheme in {"http", "https"} and "@" in urlsplit(source).netloc:
+            raise BadInput("the address holds a password, which DVC would write down → see: dvc remote modify --local")
         if scheme in DATABASES:
             yield _queried(source, query, waiting), RAW / "query.parquet"
         elif scheme:

@@ -161,7 +161,8 @@ def _usage(signature: Mapping[str, Any]) -> str:
         found = f"the predicted `{signature['target']}`"
     return (
         "## How to load and call it\n\nWith onnxruntime and numpy alone, and `inference.py` and `encoding.py` "
-        f"of `src/{__package__}`; the rows are given by column, as they are in the table:\n\n"
+        f"of `src/{__package__}`; the rows are given by column, with plain"
+        " numbers, true or false, and times in ISO 8601:\n\n"
         f"```python\nfrom {__package__}.inference import Model\n\n"
         'model = Model.load("models/model.onnx", "models/signature.json")\n'
         'rows = {name: [value] for name, value in model.signature["example"].items()}  # a list of values per input\n'

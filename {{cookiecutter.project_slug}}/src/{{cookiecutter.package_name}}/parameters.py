@@ -27,6 +27,7 @@ Score = Literal[
 Format = Literal["csv", "json lines", "excel", "parquet"]
 Task = Literal["classification", "regression"]
 Role = Literal["numeric", "boolean", "datetime", "categorical", "text", "identifier", "constant", "empty"]
+LEFT_OUT = ("identifier", "constant", "empty")  # roles that teach a model nothing
 Split = Literal["random", "stratified", "group", "time"]
 Search = Literal["none", "grid", "random"]
 

@@ -143,7 +143,10 @@ def _delimiter(text: str) -> str:
     lines = [line[:10_000] for line in text.splitlines(keepends=True)[:200]]
 
     def fit(delimiter: str) -> tuple[float, int]:
-        counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        try:
+            counts = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        except csv.Error:  # a quote that never closes: reading names its row
+            return 0.0, 1
         width = counts[0] if counts else 1
         return (sum(count == width for count in counts) / max(1, len(counts)) if width > 1 else 0.0), width
 
