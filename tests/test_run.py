@@ -256,7 +256,7 @@ def test_a_stage_without_its_input_says_so_before_a_kernel_starts(project: Path,
 
 
 def test_a_notebook_that_leaves_nothing_is_told_and_its_run_failed(worked: Path, run: Run) -> None:
-    replace("notebooks/train.ipynb", "data.write_model(model, paths.MODEL).classes_", "model.classes_")(worked)
+    replace("notebooks/train.ipynb", "data.write_model(model, paths.MODEL).named", "model.named")(worked)
     (worked / "models/model.joblib").unlink()
     done = run(worked, "nb", "run", "train")
     assert (done.returncode, runs(worked)[-1]) == (2, ("train", "FAILED"))
