@@ -25,9 +25,9 @@ tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test
 )
 PACKAGE = set(
     """
-__init__.py catalogue.py classification.py cli.py data.py encoding.py errors.py estimators.py evaluation.py
-expectations.py export.py features.py inference.py intake.py kinds.py networks.py regression.py sources.py splitting.py
-understanding.py model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__.py
+__init__.py automl.py catalogue.py classification.py cli.py data.py encoding.py errors.py estimators.py evaluation.py
+expectations.py export.py features.py folds.py inference.py intake.py kinds.py networks.py regression.py sources.py splitting.py
+selection.py tuning.py understanding.py model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__.py
 pipeline/annotations.py pipeline/contract.py pipeline/doctor.py pipeline/engine.py pipeline/imports.py
 pipeline/jupyter.json pipeline/jupyter.py pipeline/kernel.py pipeline/mlflow_model.py pipeline/notebooks.py
 pipeline/open_runs.py pipeline/outputs.py pipeline/processes.py pipeline/project.py pipeline/recording.py

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from sklearn.utils import all_estimators
 
-from .estimators import GROUPS
+from .estimators import GROUPS, dotted
 
 # Why an estimator failed on some table. Every other one listed was exported from tables with gaps, unseen categories,
 # texts and dates, and ONNX said the same; `export` proves it again for each model.
@@ -43,10 +43,10 @@ def listed(task: str) -> Iterator[tuple[str, str]]:
     """The dotted path of each estimator for the task, and what is to be known of it."""
     for name, kind in all_estimators({"classification": "classifier", "regression": "regressor"}[task]):
         if not any(word in name for word in OTHERS.split()):
-            yield f"{kind.__module__.split('._')[0]}.{name}", _exported(name)
-    for dotted, group in zip(GROUPED[task], GROUPS, strict=True):
+            yield dotted(kind), _exported(name)
+    for path, group in zip(GROUPED[task], GROUPS, strict=True):
         here = "" if find_spec(group) else f"; not installed: uv sync --group {group}"
-        yield dotted, _exported(dotted) + here
+        yield path, _exported(path) + here
 
 
 def _exported(name: str) -> str:

@@ -29,7 +29,9 @@ Task = Literal["classification", "regression"]
 Role = Literal["numeric", "boolean", "datetime", "categorical", "text", "identifier", "constant", "empty"]
 LEFT_OUT = ("identifier", "constant", "empty")  # roles that teach a model nothing
 Split = Literal["random", "stratified", "group", "time"]
-Search = Literal["none", "grid", "random"]
+Search = Literal["none", "grid", "random", "optuna", "automl"]
+Trials = Annotated[int, Ge(0)]
+Seconds = Annotated[float, Ge(0)]
 
 
 def read(path: Path = PARAMS) -> dict[str, dict[str, Any]]:

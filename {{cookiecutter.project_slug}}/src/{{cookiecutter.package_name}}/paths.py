@@ -18,6 +18,7 @@ def project_root(start: Path) -> Path:
 ROOT = project_root(Path.cwd())
 PARAMS = ROOT / "params.yaml"
 STATE = Path(".dvc") / "tmp" / "nb"  # from a project's root: what `nb run` knows of itself; safe to delete
+SEARCHES = ROOT / STATE / "searches"
 
 TABLE = ROOT / "data" / "raw" / "table.parquet"
 TRAIN = ROOT / "data" / "processed" / "train.parquet"
@@ -34,6 +35,7 @@ SIGNATURE = ROOT / "models" / "signature.json"
 REPORTS = ROOT / "reports"
 VALIDATION = REPORTS / "validation.json"
 VALIDATION_PAGE = REPORTS / "validation.html"
+TRIALS = REPORTS / "trials.csv"
 METRICS = REPORTS / "metrics.json"
 PLOTS = REPORTS / "plots"
 MODEL_CARD = REPORTS / "MODEL_CARD.md"

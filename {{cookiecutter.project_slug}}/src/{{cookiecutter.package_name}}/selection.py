@@ -1,0 +1,38 @@
+"""Looking for a better model, in the way that `train.search` of params.yaml names."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.pipeline import Pipeline
+
+from . import folds
+from .features import Schema
+from .folds import Plan
+
+MEASURED = ("trial", "state", "score", "spread")
+
+
+def search(
+    model: Pipeline, X: pd.DataFrame, y: pd.Series, schema: Schema, plan: Plan, journals: Path
+) -> tuple[Pipeline, pd.DataFrame]:
+    """The best model found, unfitted, and a row per trial, the best first: trial, state, score, spread, its values."""
+    if plan.search == "none":
+        return model, _ranked([])
+    X, y = folds.often(X, y, plan.cv)
+    if plan.search == "automl":
+        from . import automl
+
+        best, trials = automl.search(model, X, y, schema, plan)
+    else:
+        from . import tuning
+
+        best, trials = tuning.search(model, X, y, plan, journals)
+    return best, _ranked(trials)
+
+
+def _ranked(trials: list[dict[str, Any]]) -> pd.DataFrame:
+    """What was pruned or failed comes last, without a score."""
+    table = pd.DataFrame([{"trial": number, **trial} for number, trial in enumerate(trials, 1)])
+    table = table if trials else pd.DataFrame(columns=list(MEASURED))
+    return table.sort_values("score", ascending=False, kind="stable", na_position="last").reset_index(drop=True)

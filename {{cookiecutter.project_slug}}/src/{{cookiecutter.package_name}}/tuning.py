@@ -1,0 +1,198 @@
+"""A search over the hyperparameters of one estimator: a grid, at random, or by Optuna, which learns from its trials."""
+
+import math
+import sys
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid, ParameterSampler
+from sklearn.pipeline import Pipeline
+
+from . import estimators, folds
+from .errors import BadInput, first_line
+from .folds import Plan, Progress
+from .paths import PACKAGE
+
+BLIND = 5  # trials before Optuna draws conclusions: what to try next, and what to give up
+LOCK = 3  # seconds after which the lock of a process that was killed counts no longer
+
+
+def search(
+    model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan, journals: Path
+) -> tuple[Pipeline, list[dict[str, Any]]]:
+    """The best model found, unfitted, and what each trial tried: {state, score, spread, its values}.
+
+    Each finished trial stands in a journal of Optuna in the folder `journals`, so that a search that was cut short, or
+    gets more trials, goes on where it was. Other rows, parameters, libraries or code of ours have another journal.
+    """
+    distributions = _distributions(model, plan)
+    journal = journals / f"{_fingerprint(model, X, y, plan)}.log"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # the sampler of what is listed
+        warnings.filterwarnings("ignore", message="Choices for a categorical")  # a list may be one of the values
+        study = _study(journal)
+        _try(study, model, X, y, plan, distributions)
+    trials = _finished(study)
+    completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    if not completed:
+        cause = trials[0].user_attrs["cause"]
+        raise BadInput(f"no trial of the search came to an end ({cause}) → mend train.search_space")
+    best = max(completed, key=lambda trial: float(trial.value or 0))
+    return _with(model, best.params), [_row(trial) for trial in trials]
+
+
+def _try(
+    study: optuna.Study,
+    model: Pipeline,
+    X: pd.DataFrame,
+    y: pd.Series,
+    plan: Plan,
+    distributions: dict[str, BaseDistribution],
+) -> None:
+    """Tries what has not been tried, and shows how far it has come."""
+    listed, number = _listed(plan), len(_finished(study))
+    progress = Progress(len(listed) or plan.trials, plan.time_budget)
+    while progress.may_go_on(number):
+        study.sampler = _sampler(plan, number, listed)
+        trial = study.ask(distributions)
+        try:
+            study.tell(trial, _score(study, trial, model, X, y, plan))
+        except optuna.TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        except Exception as error:
+            trial.set_user_attr("cause", first_line(error))
+            study.tell(trial, state=TrialState.FAIL)
+        number += 1
+    progress.finish()
+
+
+def _sampler(plan: Plan, number: int, listed: list[dict[str, Any]]) -> optuna.samplers.BaseSampler:
+    """What proposes one trial. Each has a seed of its own, so that a search in two goes is the same as in one."""
+    seed = (plan.random_state + number) % 2**32
+    if plan.search == "optuna":
+        return optuna.samplers.TPESampler(n_startup_trials=BLIND, seed=seed)
+    random = optuna.samplers.RandomSampler(seed=seed)
+    return optuna.samplers.PartialFixedSampler(listed[number], random) if listed else random
+
+
+def _score(
+    study: optuna.Study, trial: optuna.Trial, model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan
+) -> float:
+    """The mean over the folds; what was tried before is not computed again.
+
+    Optuna gives up a trial that is behind the median of the others after the same folds.
+    """
+    for earlier in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        if earlier.params == trial.params:
+            trial.set_user_attr("spread", earlier.user_attrs["spread"])
+            return float(earlier.value or 0)
+    found: list[float] = []
+    for score in folds.scores(_with(model, trial.params), X, y, plan):
+        found.append(score)
+        trial.report(float(np.mean(found)), len(found))
+        if plan.search == "optuna" and len(found) < plan.cv and trial.should_prune():
+            raise optuna.TrialPruned
+    trial.set_user_attr("spread", float(np.std(found)))
+    return float(np.mean(found))
+
+
+def _with(model: Pipeline, values: Mapping[str, Any]) -> Pipeline:
+    """The model with other hyperparameters, unfitted."""
+    prefix = estimators.prefix(model)
+    return clone(model).set_params(**{prefix + name: value for name, value in values.items()})
+
+
+def _listed(plan: Plan) -> list[dict[str, Any]]:
+    """What to try, where it can be said before: every combination, or some of them without repetition."""
+    spaces = list(plan.space.values())
+    if plan.search == "grid":
+        return list(ParameterGrid(dict(plan.space)))
+    if plan.search == "random" and all(isinstance(values, list) for values in spaces):
+        most = min(plan.trials or sys.maxsize, math.prod(map(len, spaces)))
+        return list(ParameterSampler(dict(plan.space), most, random_state=plan.random_state))
+    return []
+
+
+def _distributions(model: Pipeline, plan: Plan) -> dict[str, BaseDistribution]:
+    if not plan.space:
+        raise BadInput("train.search_space is empty → list the values to try, or set train.search: none")
+    known = estimators.inner(model).get_params(deep=False)
+    for name in plan.space:
+        if name not in known:
+            near = estimators.suggest(name, known)
+            raise BadInput(f"train.search_space has an unknown hyperparameter '{name}'{near}")
+    return {name: _distribution(name, values, plan.search) for name, values in plan.space.items()}
+
+
+def _distribution(name: str, values: Any, method: str) -> BaseDistribution:
+    if isinstance(values, list) and values:
+        return CategoricalDistribution(values)
+    if not isinstance(values, dict) or not {"low", "high"} <= set(values) <= {"low", "high", "log"}:
+        what = "is neither a list of values nor a range"
+        raise BadInput(f"train.search_space.{name} {what} → write [1, 2, 3] or {{low: 1, high: 9}} in params.yaml")
+    if method == "grid":
+        raise BadInput(f"train.search_space.{name} is a range, and a grid needs values → list them, or search: random")
+    ends = values["low"], values["high"]
+    kind = IntDistribution if all(type(end) is int for end in ends) else FloatDistribution
+    try:
+        return kind(*ends, log=bool(values.get("log")))
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"train.search_space.{name} is no range: {first_line(error)} → mend params.yaml") from None
+
+
+def _study(journal: Path) -> optuna.Study:
+    """The study of a journal; a new one where a power cut left half a line."""
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    for _ in range(2):
+        try:
+            storage = optuna.storages.JournalStorage(
+                JournalFileBackend(str(journal), JournalFileOpenLock(str(journal), grace_period=LOCK))
+            )
+            study = optuna.create_study(
+                storage=storage,
+                study_name="search",
+                direction="maximize",
+                pruner=optuna.pruners.MedianPruner(n_startup_trials=BLIND, n_warmup_steps=1),
+                load_if_exists=True,
+            )
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+                study.tell(trial.number, state=TrialState.FAIL)
+            return study
+        except (ValueError, KeyError):
+            journal.unlink()
+    raise BadInput(f"{journal} cannot be read → remove it")
+
+
+def _finished(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that came to an end, which one that was cut short did not."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
+    return [trial for trial in ended if trial.state != TrialState.FAIL or "cause" in trial.user_attrs]
+
+
+def _row(trial: FrozenTrial) -> dict[str, Any]:
+    """What was pruned saw too few folds to have a score."""
+    cause = trial.user_attrs.get("cause")
+    score = trial.value if trial.state == TrialState.COMPLETE else None
+    state = f"failed: {cause}" if cause else trial.state.name.lower()
+    return {"state": state, "score": score, "spread": trial.user_attrs.get("spread"), **trial.params}
+
+
+def _fingerprint(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> str:
+    """What the score of a trial depends on, and nothing that only says how many there are."""
+    code = [path.read_bytes() for path in sorted(PACKAGE.glob("*.py"))]
+    libraries = [version(name) for name in ("scikit-learn", "numpy", "pandas", "optuna")]
+    ours = [plan.search, dict(plan.space), plan.cv, plan.scoring, plan.random_state]
+    trials = plan.trials if plan.search == "random" else None  # which are drawn depends on how many
+    return str(joblib.hash([model, X, y, ours, trials, code, libraries]))
