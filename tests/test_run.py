@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 from conftest import Run, git
+from faults import within
 from test_contract import replace
 
 pytestmark = pytest.mark.slow
@@ -81,13 +83,64 @@ def test_an_experiment_changes_a_parameter_for_dvc_notebook_and_mlflow(worked: P
     assert ("30",) in rows(worked, "select value from params where key = 'train.hyperparameters.n_estimators'")
 
 
-@pytest.mark.parametrize("search", ["grid", "random"])
-def test_a_search_is_a_parameter(worked: Path, run: Run, search: str) -> None:
-    replace("params.yaml", "search: none", f"search: {search}")(worked)
-    replace("params.yaml", "n_estimators: [50, 100, 200]", "n_estimators: [10, 20]")(worked)
-    replace("params.yaml", "max_depth: [3, 6, null]", "max_depth: [3, null]")(worked)
-    replace("params.yaml", "trials: 10", "trials: 3")(worked)
+def look_for_a_better_model(project: Path, search: str, trials: int) -> None:
+    replace("params.yaml", "search: none", f"search: {search}")(project)
+    replace("params.yaml", "n_estimators: [50, 100, 200]", "n_estimators: [10, 20]")(project)
+    replace("params.yaml", "max_depth: [3, 6, null]", "max_depth: [3, null]")(project)
+    replace("params.yaml", "trials: 10", f"trials: {trials}")(project)
+
+
+@pytest.mark.parametrize(("search", "trials"), [("grid", 12), ("random", 3), ("optuna", 4)])
+def test_a_search_is_a_parameter_and_each_trial_a_run(worked: Path, run: Run, search: str, trials: int) -> None:
+    look_for_a_better_model(worked, search, trials if search != "grid" else 1)
     assert run(worked, "nb", "run", "train").returncode == 0
+    (parent,) = rows(worked, "select run_uuid from runs where name = 'train' order by start_time desc limit 1")
+    children = "select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?".replace("?", f"'{parent[0]}'")
+    of_children = f"run_uuid in ({children})"
+    statuses = [status for (status,) in rows(worked, f"select status from runs where {of_children}")]  # noqa: S608
+    assert statuses == ["FINISHED"] * trials
+    scores = [one for (one,) in rows(worked, f"select value from metrics where key = 'score' and {of_children}")]  # noqa: S608
+    best = (worked / "reports/trials.csv").read_text("utf-8").splitlines()[1].split(",")
+    assert (max(scores), best[1]) == (float(best[2]), "complete")
+    depths = rows(worked, f"select distinct value from params where key = 'max_depth' and {of_children}")  # noqa: S608
+    assert {"null", "3"} >= {depth for (depth,) in depths} != set()
+
+
+def test_a_search_that_is_killed_goes_on_where_it_was(worked: Path, run: Run, environment: dict[str, str]) -> None:
+    look_for_a_better_model(worked, "optuna", 8)
+    assert run(worked, "nb", "run", "train").returncode == 0
+    (journal,) = (worked / ".dvc/tmp/nb/searches").glob("*.log")
+    whole, told = journal.read_bytes().count(b"\n"), (worked / "reports/trials.csv").read_bytes()
+    model = (worked / "models/model.joblib").read_bytes()
+    journal.unlink()
+    variables = environment | {"PYTHONPATH": str(worked / "src")}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    stage = subprocess.Popen(["nb", "run", "train"], cwd=worked, env=variables, **quiet)
+    assert within(60, lambda: journal.exists() and journal.read_bytes().count(b"\n") > whole // 2)
+    os.killpg(stage.pid, signal.SIGKILL)
+    stage.wait()
+    before = journal.read_bytes()
+    assert run(worked, "nb", "run", "train").returncode == 0
+    assert journal.read_bytes().startswith(before[: before.rfind(b"\n")])
+    assert (worked / "reports/trials.csv").read_bytes() == told
+    assert (worked / "models/model.joblib").read_bytes() == model
+    assert {status for _, status in runs(worked)} == {"FINISHED", "KILLED"}
+
+
+def test_a_trial_whose_record_was_cut_short_does_not_stay_open(
+    worked: Path, run: Run, environment: dict[str, str]
+) -> None:
+    look_for_a_better_model(worked, "grid", 1)
+    variables = environment | {"PYTHONPATH": str(worked / "src")}
+    stage = subprocess.Popen(["nb", "run", "train"], cwd=worked, env=variables, start_new_session=True)
+    trials = "select run_uuid from runs where name like 'trial %' order by start_time desc"
+    assert within(120, lambda: bool(rows(worked, trials)))
+    os.killpg(stage.pid, signal.SIGKILL)
+    stage.wait()
+    with sqlite3.connect(worked / "mlflow.db") as store:  # where the moment was not the worst
+        store.execute("update runs set status = 'RUNNING' where run_uuid = ?", rows(worked, trials)[0])
+    assert run(worked, "nb", "run", "validate").returncode == 0
+    assert "RUNNING" not in {status for _, status in runs(worked)}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ FAMILIES = [
     "xgboost.XGBClassifier",
     "xgboost.XGBRegressor",
 ]
+LIBRARIES = ("flaml", "lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common")
 NOISE = 0.05  # of a score on some sixty test rows
 
 
@@ -102,7 +103,7 @@ def beside(*libraries: str) -> Path:
 
 def parity(baked: Path, run: Run, folder: Path, *estimators: str) -> dict[str, Any]:
     """What tests/parity.py finds."""
-    libraries = beside("lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common")
+    libraries = beside(*LIBRARIES)
     paths = os.pathsep.join([str(baked / "src"), str(libraries)])
     arguments = [str(HERE / "parity.py"), str(baked), str(folder / "parity.json"), *estimators]
     done = run(baked, "python", *arguments, PYTHONPATH=paths)
@@ -136,6 +137,25 @@ def test_what_is_not_installed_is_told_with_its_group(worked: Path, run: Run) ->
         2,
         "error: train: lightgbm is not installed → uv sync --group lightgbm",
     )
+
+
+def test_automl_chooses_the_estimator_and_its_model_is_served(worked: Path, run: Run) -> None:
+    text = (worked / "params.yaml").read_text("utf-8")
+    text = text.replace("search: none", "search: automl").replace("trials: 10", "trials: 40")
+    (worked / "params.yaml").write_text(text, "utf-8")
+    paths = {"PYTHONPATH": os.pathsep.join([str(worked / "src"), str(beside(*LIBRARIES))])}
+    found = set()
+    for _ in range(2):
+        done = run(worked, "nb", "run", "train", **paths)
+        assert done.returncode == 0, done.stderr
+        found.add(((worked / "reports/trials.csv").read_bytes(), (worked / "models/model.joblib").read_bytes()))
+    assert len(found) == 1
+    lines = (worked / "reports/trials.csv").read_text("utf-8").splitlines()
+    assert len(lines) == 42 and any(",sklearn.ensemble.RandomForestClassifier," in line for line in lines)
+    for stage in ("export", "evaluate"):
+        assert run(worked, "nb", "run", stage, **paths).returncode == 0
+    told = run(worked, "nb", "run", "train")
+    assert told.returncode == 2 and "is not installed → uv sync --group automl" in told.stderr
 
 
 @pytest.fixture

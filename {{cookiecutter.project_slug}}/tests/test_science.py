@@ -131,15 +131,6 @@ def test_what_is_no_classifier_is_refused(dotted: str) -> None:
         estimators.build(dotted, {}, "classification", random_state=0)
 
 
-@pytest.mark.parametrize("method", ["grid", "random"])
-def test_a_search_finds_the_same_winner_again(model: Pipeline, table: pd.DataFrame, schema: Any, method: str) -> None:
-    X, y = features.inputs(table, schema), features.labels(table, schema)
-    space = {"n_estimators": [5, 10], "max_depth": [1, None]}
-    settings = {"method": method, "space": space, "trials": 3, "cv": 2, "scoring": "f1_macro", "random_state": 1}
-    (_, first), (_, second) = estimators.search(model, X, y, **settings), estimators.search(model, X, y, **settings)
-    pd.testing.assert_frame_equal(first, second)
-
-
 def test_the_scores_that_can_be_asked_for_are_those_that_are_computed() -> None:
     assert get_args(Score) == (*classification.SCORES, *regression.SCORES)
 

@@ -33,6 +33,7 @@ def search(
 
 def _ranked(trials: list[dict[str, Any]]) -> pd.DataFrame:
     """What was pruned or failed comes last, without a score."""
-    table = pd.DataFrame([{"trial": number, **trial} for number, trial in enumerate(trials, 1)])
-    table = table if trials else pd.DataFrame(columns=list(MEASURED))
+    numbered = [{"trial": number, **trial} for number, trial in enumerate(trials, 1)]
+    table = pd.DataFrame(numbered, dtype=object) if trials else pd.DataFrame(columns=[*MEASURED])
+    table = table.astype({"score": float, "spread": float})
     return table.sort_values("score", ascending=False, kind="stable", na_position="last").reset_index(drop=True)

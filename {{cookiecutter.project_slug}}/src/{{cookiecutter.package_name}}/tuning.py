@@ -152,27 +152,23 @@ def _distribution(name: str, values: Any, method: str) -> BaseDistribution:
 
 
 def _study(journal: Path) -> optuna.Study:
-    """The study of a journal; a new one where a power cut left half a line."""
-    journal.parent.mkdir(parents=True, exist_ok=True)
+    """The study of a journal. What was cut short is put aside: half a line, and a trial without its end."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    for _ in range(2):
-        try:
-            storage = optuna.storages.JournalStorage(
-                JournalFileBackend(str(journal), JournalFileOpenLock(str(journal), grace_period=LOCK))
-            )
-            study = optuna.create_study(
-                storage=storage,
-                study_name="search",
-                direction="maximize",
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=BLIND, n_warmup_steps=1),
-                load_if_exists=True,
-            )
-            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-                study.tell(trial.number, state=TrialState.FAIL)
-            return study
-        except (ValueError, KeyError):
-            journal.unlink()
-    raise BadInput(f"{journal} cannot be read → remove it")
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    journal.touch()
+    with journal.open("r+b") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)
+    lock = JournalFileOpenLock(str(journal), grace_period=LOCK)
+    study = optuna.create_study(
+        storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal), lock)),
+        study_name="search",
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=BLIND, n_warmup_steps=1),
+        load_if_exists=True,
+    )
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
 
 
 def _finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -186,7 +182,8 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     cause = trial.user_attrs.get("cause")
     score = trial.value if trial.state == TrialState.COMPLETE else None
     state = f"failed: {cause}" if cause else trial.state.name.lower()
-    return {"state": state, "score": score, "spread": trial.user_attrs.get("spread"), **trial.params}
+    values = {name: "null" if value is None else value for name, value in trial.params.items()}
+    return {"state": state, "score": score, "spread": trial.user_attrs.get("spread"), **values}
 
 
 def _fingerprint(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> str:

@@ -30,12 +30,20 @@ class StageKernel(AsyncKernelManager):
 class StageClient(PapermillNotebookClient):
     """papermill's client; a kernel whose cell did not come to an end is killed, with all that it started."""
 
+    progress: "Progress"
+
     def papermill_execute_cells(self) -> None:
         try:
             super().papermill_execute_cells()
         except BaseException:
             self.shutdown_kernel = "immediate"
             raise
+
+    def process_message(self, message: Any, cell: Any, cell_index: int) -> Any:
+        """papermill's own; a bar that moves is shown beside the cell."""
+        if message["msg_type"] == "update_display_data":
+            self.progress.show(message["content"]["data"].get("text/plain", ""), cell_index)
+        return super().process_message(message, cell, cell_index)
 
 
 class Progress:
@@ -60,6 +68,11 @@ class Progress:
         self.cell, self.cell_started = cell, time.monotonic()
         if self.live:
             self._print(f"{self._label(index)} …", end="\r")
+
+    def show(self, text: str, index: int) -> None:
+        """What a cell shows of how far it has come: the last word of a bar like `[====    ] 12/50`."""
+        if self.live and text.strip():
+            self._print(f"{self._label(index)} {text.split()[-1]:>8}", end="\r")
 
     def complete(self, index: int) -> None:
         if not self.quiet:
@@ -123,7 +136,7 @@ class StageEngine(Engine):
                 progress.complete(cell_index)
 
         nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
-        StageClient(
+        client = StageClient(
             nb_man,
             kernel_name=kernel_name,
             kernel_manager_class=StageKernel,
@@ -132,4 +145,6 @@ class StageEngine(Engine):
             iopub_timeout=60,
             log=logging.getLogger("papermill"),
             config=Config(KernelManager={"transport_encryption": "auto" if zmq.has("curve") else "disabled"}),
-        ).execute()
+        )
+        client.progress = progress
+        client.execute()

@@ -54,8 +54,11 @@ def close(root: Path, left: OpenRun) -> str | None:
 
 
 def _runs(store: Store, left: OpenRun) -> list[Any]:
-    """The run in question; none when it was never made, or is deleted."""
+    """The run in question, with a trial of it that is open; none when it was never made, or is deleted."""
     experiment = store.client.get_experiment_by_name(left.content["experiment"])
     run_id, token = left.content["run_id"], left.content["token"]
-    wanted = f"attributes.run_id = '{run_id}'" if run_id else f"tags.{OPENED_BY} = '{token}'"
-    return list(store.client.search_runs([experiment.experiment_id], wanted)) if experiment else []
+    wanted = [f"attributes.run_id = '{run_id}'" if run_id else f"tags.{OPENED_BY} = '{token}'"]
+    if run_id:
+        wanted.append(f"tags.mlflow.parentRunId = '{run_id}' and attributes.status = 'RUNNING'")
+    places = [experiment.experiment_id] if experiment else []
+    return [run for one in wanted for run in store.client.search_runs(places, one)] if places else []

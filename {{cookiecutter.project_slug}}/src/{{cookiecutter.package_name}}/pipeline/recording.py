@@ -1,5 +1,6 @@
 """What a stage leaves, written to its MLflow run: parameters, metrics, datasets, files, the served model."""
 
+import csv
 import json
 import tempfile
 import time
@@ -9,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..paths import MODEL, ONNX, PACKAGE, ROOT, SIGNATURE, dvc_hash
+from ..paths import MODEL, ONNX, PACKAGE, ROOT, SIGNATURE, TRIALS, dvc_hash
 from .project import Project
 
 MOST_PARAMS, MOST_METRICS = 100, 1000  # that MLflow takes at once
@@ -17,6 +18,7 @@ LOGGED = ("models/", "reports/")
 MODEL_TAG, FAILED_TAG = "model_md5", "failed_stage"
 MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 ONNX_FILE = ONNX.relative_to(ROOT).as_posix()
+TRIALS_FILE = TRIALS.relative_to(ROOT).as_posix()
 
 
 def makes_model(project: Project, stage: str) -> bool:
@@ -55,6 +57,8 @@ def log_results(client: Any, run_id: str, project: Project, stages: list[str]) -
         _log_files(client, run_id, project, stage)
         if ONNX_FILE in project.files(stage, "outs"):
             _log_model(client, run_id)
+        if TRIALS_FILE in project.files(stage, "outs"):
+            _log_trials(client, run_id, project.root / TRIALS_FILE)
     _log_datasets(client, run_id, project, stages[-1])
 
 
@@ -113,6 +117,24 @@ def _log_datasets(client: Any, run_id: str, project: Project, stage: str) -> Non
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", stage)]))
     if inputs:
         client.log_inputs(run_id, inputs)
+
+
+def _log_trials(client: Any, run_id: str, path: Path) -> None:
+    """Each trial of a search as a run within the run, so that MLflow compares them."""
+    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    experiment = client.get_run(run_id).info.experiment_id
+    with path.open(encoding="utf-8", newline="") as file:
+        for trial in csv.DictReader(file):
+            name, state = f"trial {trial.pop('trial')}", trial.pop("state")
+            run = client.create_run(experiment, run_name=name, tags={MLFLOW_PARENT_RUN_ID: run_id})
+            now = run.info.start_time
+            measured = {one: trial.pop(one) for one in ("score", "spread")}
+            metrics = [Metric(one, float(value), now, 0) for one, value in measured.items() if value]
+            params = [Param(_allowed(one), value) for one, value in trial.items() if value]
+            client.log_batch(run.info.run_id, metrics=metrics, params=params, tags=[RunTag("state", state)])
+            client.set_terminated(run.info.run_id, "FAILED" if state.startswith("failed") else "FINISHED")
 
 
 def _log_files(client: Any, run_id: str, project: Project, stage: str) -> None:

@@ -1,0 +1,130 @@
+"""A search: the same winner again, nothing computed twice, and what cannot be searched said in one sentence."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from {{cookiecutter.package_name}} import estimators, features, folds, selection
+from {{cookiecutter.package_name}}.errors import BadInput
+from {{cookiecutter.package_name}}.folds import Plan
+
+TREE = "sklearn.tree.DecisionTreeClassifier"
+LISTS = {"max_depth": [1, 2, None], "criterion": ["gini", "entropy"]}
+RANGES = {"max_depth": {"low": 1, "high": 9}, "ccp_alpha": {"low": 1e-6, "high": 0.1, "log": True}}
+
+
+@pytest.fixture
+def tree(schema: features.Schema) -> Pipeline:
+    return features.pipeline(schema, estimators.build(TREE, {}, "classification", random_state=0))
+
+
+@pytest.fixture
+def rows(table: pd.DataFrame, schema: features.Schema) -> tuple[pd.DataFrame, pd.Series, features.Schema]:
+    return features.inputs(table, schema), features.labels(table, schema), schema
+
+
+def plan(search: str, space: dict[str, Any], **other: Any) -> Plan:
+    values = {"trials": 5, "time_budget": 0, "cv": 3, "scoring": "f1_macro", "random_state": 1}
+    return Plan(search, space, **(values | other))
+
+
+@pytest.mark.parametrize(
+    ("search", "space", "trials"),
+    [("grid", LISTS, 6), ("random", LISTS, 5), ("random", RANGES, 5), ("optuna", LISTS, 5), ("optuna", RANGES, 5)],
+)
+def test_the_same_seed_gives_the_same_winner(
+    tree: Pipeline, rows: Any, tmp_path: Path, search: str, space: dict[str, Any], trials: int
+) -> None:
+    found = [selection.search(tree, *rows, plan(search, space), tmp_path / str(time)) for time in range(2)]
+    (best, tried), (again, tried_again) = found
+    pd.testing.assert_frame_equal(tried, tried_again)
+    assert (len(tried), repr(best)) == (trials, repr(again))
+    values = best.named_steps["estimator"].get_params()
+    assert all(str(values[name]) == str(tried[name][0]).replace("null", "None") for name in space)
+
+
+def test_a_search_that_was_cut_short_anywhere_goes_on(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    whole = selection.search(tree, *rows, plan("optuna", RANGES, trials=7), tmp_path / "whole")[1]
+    (journal,) = (tmp_path / "whole").glob("*.log")
+    content = journal.read_bytes()
+    for length in range(0, len(content), len(content) // 9):
+        folder = tmp_path / str(length)
+        folder.mkdir()
+        (folder / journal.name).write_bytes(content[:length])
+        found = selection.search(tree, *rows, plan("optuna", RANGES, trials=7), folder)[1]
+        pd.testing.assert_frame_equal(whole, found)
+
+
+def test_more_trials_go_on_and_compute_nothing_twice(
+    tree: Pipeline, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = selection.search(tree, *rows, plan("optuna", RANGES, trials=6), tmp_path / "at once")[1]
+    selection.search(tree, *rows, plan("optuna", RANGES, trials=3), tmp_path)
+    scores, computed = folds.scores, []
+
+    def counted(*arguments: Any) -> Iterator[float]:
+        computed.append(1)
+        return scores(*arguments)
+
+    monkeypatch.setattr(folds, "scores", counted)
+    pd.testing.assert_frame_equal(selection.search(tree, *rows, plan("optuna", RANGES, trials=6), tmp_path)[1], at_once)
+    assert len(computed) == 3
+
+
+def test_another_table_is_another_search(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    X, y, schema = rows
+    selection.search(tree, X, y, schema, plan("grid", LISTS), tmp_path)
+    selection.search(tree, X.iloc[:50], y.iloc[:50], schema, plan("grid", LISTS), tmp_path)
+    assert len(list(tmp_path.glob("*.log"))) == 2
+
+
+def test_what_is_behind_is_given_up_and_has_no_score(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    space = {"max_depth": {"low": 1, "high": 9}, "min_samples_leaf": {"low": 1, "high": 25}}
+    tried = selection.search(tree, *rows, plan("optuna", space, trials=30), tmp_path)[1]
+    pruned = tried[tried["state"] == "pruned"]
+    assert len(pruned) and pruned["score"].isna().all() and tried["state"][0] == "complete"
+
+
+def test_a_combination_that_cannot_be_fitted_is_told_and_the_others_are_tried(
+    tree: Pipeline, rows: Any, tmp_path: Path
+) -> None:
+    tried = selection.search(tree, *rows, plan("grid", {"max_depth": [-1, 2]}), tmp_path)[1]
+    assert tried["state"][0] == "complete" and "failed: The 'max_depth' parameter" in tried["state"][1]
+
+
+def test_time_ends_a_search(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    tried = selection.search(tree, *rows, plan("random", RANGES, trials=0, time_budget=0.2), tmp_path)[1]
+    assert 1 <= len(tried) < 500
+
+
+@pytest.mark.parametrize(
+    ("search", "space", "said"),
+    [
+        ("grid", {}, "train.search_space is empty"),
+        ("grid", {"max_dept": [1]}, "did you mean 'max_depth'"),
+        ("grid", RANGES, "a grid needs values → list them"),
+        ("random", {"max_depth": 3}, "neither a list of values nor a range → write"),
+        ("random", {"max_depth": {"low": 1, "hihg": 3}}, "neither a list of values nor a range → write"),
+        ("optuna", {"max_depth": {"low": 9, "high": 1}}, "is no range: "),
+        ("grid", {"max_depth": [-1]}, "no trial of the search came to an end"),
+    ],
+)
+def test_a_space_that_cannot_be_searched_is_refused(
+    tree: Pipeline, rows: Any, tmp_path: Path, search: str, space: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        selection.search(tree, *rows, plan(search, space), tmp_path)
+
+
+def test_a_search_without_an_end_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"set train\.trials or train\.time_budget"):
+        plan("optuna", RANGES, trials=0)
+
+
+def test_an_unknown_score_is_named() -> None:
+    with pytest.raises(BadInput, match="did you mean 'f1_macro'"):
+        plan("grid", LISTS, scoring="f1_marco")
