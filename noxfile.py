@@ -67,6 +67,12 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def rows(session: nox.Session) -> None:
+    """How time and memory of each stage grow with the rows (the last size needs half an hour)."""
+    session.run("uv", "run", "--group", "benchmarks", "benchmarks/rows.py", *session.posargs)
+
+
+@nox.session
 def pictures(session: nox.Session) -> None:
     """The README's pictures, from the demo (run that first; needs Chromium)."""
     session.run("uv", "run", "--group", "pictures", "docs/pictures.py")

@@ -21,17 +21,19 @@ dvc.yaml expectations/suite.json
 notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb notebooks/export.ipynb
 notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb params.yaml pyproject.toml
 tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py tests/test_science.py
+tests/test_search.py
 """.split()
 )
 PACKAGE = set(
     """
 __init__.py automl.py catalogue.py classification.py cli.py data.py encoding.py errors.py estimators.py evaluation.py
-expectations.py export.py features.py folds.py inference.py intake.py kinds.py networks.py regression.py sources.py splitting.py
-selection.py tuning.py understanding.py model_card.py no_telemetry.pth parameters.py paths.py plots.py pipeline/__init__.py
-pipeline/annotations.py pipeline/contract.py pipeline/doctor.py pipeline/engine.py pipeline/imports.py
-pipeline/jupyter.json pipeline/jupyter.py pipeline/kernel.py pipeline/mlflow_model.py pipeline/notebooks.py
-pipeline/open_runs.py pipeline/outputs.py pipeline/processes.py pipeline/project.py pipeline/recording.py
-pipeline/reproduce.py pipeline/run.py pipeline/store.py pipeline/sync.py pipeline/testing.py pipeline/tracking.py
+expectations.py export.py features.py folds.py inference.py intake.py kinds.py networks.py regression.py sources.py
+splitting.py selection.py tuning.py understanding.py model_card.py no_telemetry.pth parameters.py paths.py plots.py
+pipeline/__init__.py pipeline/annotations.py pipeline/contract.py pipeline/doctor.py pipeline/engine.py
+pipeline/imports.py pipeline/jupyter.json pipeline/jupyter.py pipeline/kernel.py pipeline/mlflow_model.py
+pipeline/notebooks.py pipeline/open_runs.py pipeline/outputs.py pipeline/processes.py pipeline/project.py
+pipeline/recording.py pipeline/reproduce.py pipeline/run.py pipeline/store.py pipeline/sync.py pipeline/testing.py
+pipeline/tracking.py
 """.split()
 )
 TEXTS = [

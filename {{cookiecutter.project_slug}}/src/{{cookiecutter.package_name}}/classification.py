@@ -18,6 +18,7 @@ SCORES: dict[str, tuple[Callable[..., float], bool]] = {
     "log_loss": (lambda y, y_pred, y_score: log_loss(y, y_score, labels=range(y_score.shape[1])), False),
     "calibration_error": (lambda y, y_pred, y_score: _calibration_error(y, y_pred, y_score), False),
 }
+POINTS = 500  # of a curve, beyond which the eye sees no more
 SCORING = "f1_macro"  # by which the importance of an input is measured
 
 
@@ -58,7 +59,8 @@ def errors(model: Any, X: pd.DataFrame, y: pd.Series, classes: list[str]) -> pd.
     for place, name in enumerate(classes):
         if 0 < (y == place).sum() < len(y):
             fpr, tpr, _ = roc_curve(y == place, y_score[:, place])
-            curves.append(pd.DataFrame({"class": name, "false_positive_rate": fpr, "true_positive_rate": tpr}))
+            curve = pd.DataFrame({"class": name, "false_positive_rate": fpr, "true_positive_rate": tpr})
+            curves.append(curve.iloc[np.unique(np.linspace(0, len(curve) - 1, POINTS).astype(int))])
     empty = pd.DataFrame(columns=["class", "false_positive_rate", "true_positive_rate"])
     return pd.concat(curves, ignore_index=True).round(6) if curves else empty
 

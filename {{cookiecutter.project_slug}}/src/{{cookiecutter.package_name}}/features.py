@@ -73,6 +73,11 @@ def inputs(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
     return pd.DataFrame(columns, index=table.index)
 
 
+def inputs_and_labels(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, pd.Series]:
+    """X and y of all rows; what reads the table in this very call does not keep it in memory beside them."""
+    return inputs(table, schema), labels(table, schema)
+
+
 def labels(table: pd.DataFrame, schema: Schema) -> pd.Series:
     """y: the place of each row's class among `schema["classes"]`, or the number to predict."""
     target = table[str(schema["target"])]
@@ -135,7 +140,7 @@ def _type(name: str, role: str, column: pd.Series) -> str:
         raise BadInput(f"prepare.roles.{name} is '{role}' → choose from {', '.join((*TYPES, *LEFT_OUT))}")
     numeric = pd.api.types.is_numeric_dtype(column)
     time = pd.api.types.is_datetime64_any_dtype(column)
-    two = column.dropna().isin([True, False, 0, 1]).all()
+    two = role != "boolean" or column.dropna().isin([True, False, 0, 1]).all()
     fits = {"numeric": numeric, "datetime": time, "categorical": not time, "boolean": two}
     if not fits.get(role, True):
         raise BadInput(f"column '{name}' is not {role}: it holds {column.dtype} → set its kind in ingest.columns")

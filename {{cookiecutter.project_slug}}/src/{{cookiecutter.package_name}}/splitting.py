@@ -25,7 +25,8 @@ def split(
     `method` is random; stratified (classes, or tenths of a number, in the same proportions); group (all rows that
     share a value of column `by` stay together); time (the last rows by column `by` test).
     """
-    rows = table.dropna(subset=[schema["target"]])
+    known = table[schema["target"]].notna()
+    rows = table if known.all() else table[known]
     if len(rows) < 4:
         raise BadInput(f"{len(rows)} rows have a target → a model needs rows to learn from and rows to be tested on")
     if method in {"group", "time"} and by not in rows.columns:
@@ -44,7 +45,7 @@ def split(
 
 def dropped(table: pd.DataFrame, schema: Schema) -> int:
     """The rows that have no target: they neither teach nor test."""
-    return len(table) - len(table.dropna(subset=[schema["target"]]))
+    return int(table[schema["target"]].isna().sum())
 
 
 def target_counts(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> pd.DataFrame:
