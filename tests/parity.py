@@ -1,13 +1,15 @@
 """Fits estimators on tables of the corpus and compares them with their ONNX, row by row.
 
-    python tests/parity.py PROJECT RESULTS DOTTED [DOTTED ...]
+    python tests/parity.py PROJECT RESULTS few|every DOTTED [DOTTED ...]
 
-It is run by the Python of the project's environment; the test rows get gaps and categories that were never seen. Writes
-{estimator: {table: "same", or what went wrong}} as JSON.
+It is run by the Python of the project's environment, on a few tables or every one; `all` stands for every estimator.
+The test rows get gaps and categories that were never seen. Writes {estimator: {table: "same", or what went wrong}} as
+JSON.
 """
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -18,21 +20,23 @@ import numpy as np
 import pandas as pd
 from tables import TABLES
 
-CHOSEN = {
-    "classification": ["passengers", "dates_and_times", "whole_numbers_that_are_classes", "signal_in_a_text"],
-    "regression": ["numbers_with_gaps", "excel", "numbers_stored_as_text"],
-}
+FEW = (
+    *("passengers", "dates_and_times", "whole_numbers_that_are_classes", "signal_in_a_text"),
+    *("numbers_with_gaps", "excel", "numbers_stored_as_text"),
+)
 
 
-def parts(name: str, folder: Path) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+def parts(name: str, project: Path, folder: Path) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """The schema, the train rows, and test rows with gaps and unseen categories."""
-    from wine_quality import features, sources, splitting, understanding
+    from wine_quality import features, intake, parameters, sources, splitting
 
-    table = TABLES[name](folder)
-    found = understanding.look(Path(table.source), table.target, task=table.options.get("task", "auto"))
-    rows = sources.read(Path(table.source), found.reading)
-    roles = {column: role for column, (role, _) in found.roles.items()}
-    schema = features.describe_inputs(rows, table.target, found.task, roles)
+    (folder / "given").mkdir()
+    table, copy = TABLES[name](folder / "given"), Path(shutil.copytree(project, folder / project.name))
+    intake.use(copy, intake.Wish(table.source, table.target, **table.options))
+    params = parameters.read(copy / "params.yaml")
+    place, reading = copy / params["ingest"].pop("source"), sources.Reading(**params["ingest"])
+    rows, prepare = sources.read(place, reading), params["prepare"]
+    schema = features.describe_inputs(rows, table.target, prepare["task"], prepare["roles"])
     train, test = splitting.split(rows, schema, method="stratified", by="", test_size=0.3, random_state=0)
     for column in schema["inputs"]:
         if column["type"] == "category":
@@ -62,18 +66,17 @@ def outcome(dotted: str, schema: dict[str, Any], train: pd.DataFrame, test: pd.D
 
 def main() -> None:
     warnings.filterwarnings("ignore")
-    project, results, *asked = sys.argv[1:]
+    project, results, which, *asked = sys.argv[1:]
     os.chdir(project)
     sys.path.insert(0, f"{project}/src")
     from wine_quality import catalogue
 
     found: dict[str, dict[str, str]] = {}
-    for task, names in CHOSEN.items():
-        wanted = [dotted for dotted, _ in catalogue.listed(task) if dotted in asked or asked == ["all"]]
-        for name in names:
-            with tempfile.TemporaryDirectory() as folder:
-                table = parts(name, Path(folder))
-            for dotted in wanted:
+    for name in FEW if which == "few" else TABLES:
+        with tempfile.TemporaryDirectory() as folder:
+            table = parts(name, Path(project), Path(folder))
+        for dotted, _ in catalogue.listed(table[0]["task"]):
+            if dotted in asked or asked == ["all"]:
                 found.setdefault(dotted, {})[name] = outcome(dotted, *table)
     known = [name.split(".")[-1] for name in found if name.split(".")[-1] in catalogue.NOT_EXPORTED]
     Path(results).write_text(json.dumps({"found": found, "not_exported": known}, indent=1), "utf-8")

@@ -25,7 +25,7 @@ def split(
     `method` is random; stratified (classes, or tenths of a number, in the same proportions); group (all rows that
     share a value of column `by` stay together); time (the last rows by column `by` test).
     """
-    known = table[schema["target"]].notna()
+    known = table[str(schema["target"])].notna()
     rows = table if known.all() else table[known]
     if len(rows) < 4:
         raise BadInput(f"{len(rows)} rows have a target → a model needs rows to learn from and rows to be tested on")
@@ -45,7 +45,7 @@ def split(
 
 def dropped(table: pd.DataFrame, schema: Schema) -> int:
     """The rows that have no target: they neither teach nor test."""
-    return int(table[schema["target"]].isna().sum())
+    return int(table[str(schema["target"])].isna().sum())
 
 
 def target_counts(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> pd.DataFrame:
