@@ -101,6 +101,7 @@ def test_warnings_stand_in_metrics_and_card(of: Callable[[str], dict[str, Any]])
 
 def test_card_and_readme_speak_of_the_table(of: Callable[[str], dict[str, Any]]) -> None:
     found = of("identifiers_constants_and_empty_columns")
+    assert "licence of the data: CC0 1.0" in found["card"] and "licence: CC0 1.0" in found["readme"]
     assert "| uuid | identifier |" in found["card"] and "- constant (not learned from): always" in found["readme"]
     assert "cultivar" not in found["card"] + found["readme"].partition("## The table")[2]
 

@@ -116,6 +116,7 @@ def use(
         list[str] | None, typer.Option(help="A mark of missing values, such as -200; repeat it.")
     ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="COLUMN=KIND where the guess is wrong; repeat it.")] = None,
+    licence: Annotated[str, typer.Option(help="Under which the data may be used; the card repeats it.")] = "",
     anew: Annotated[bool, typer.Option("--anew", help="Forget what params.yaml says of the columns.")] = False,
 ) -> None:
     """Take a table into the project, and write to params.yaml how it is read and what its columns are."""
@@ -124,7 +125,7 @@ def use(
     with _said():
         if task not in ("auto", "classification", "regression"):
             raise BadInput(f"there is no task '{task}' → --task classification, regression or auto")
-        wish = Wish(source, target, task, query, encoding, tuple(missing or ()), tuple(kind or ()), anew)
+        wish = Wish(source, target, task, query, encoding, tuple(missing or ()), tuple(kind or ()), licence, anew)
         lines = use(ROOT, wish)
         typer.echo("\n".join(lines))
 

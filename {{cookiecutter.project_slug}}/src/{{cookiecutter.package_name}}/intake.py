@@ -64,6 +64,7 @@ class Wish:
     encoding: str = ""
     missing: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()  # column=kind
+    licence: str = ""
     anew: bool = False  # as if nothing were known of the columns
 
 
@@ -90,6 +91,8 @@ def use(root: Path, wish: Wish) -> list[str]:
         _write_training(project, proposal)
         _write_roles(project, target, proposal)
         write_json(suite, root / "expectations" / "suite.json")
+    if wish.licence:
+        project.params["describe"]["data_license"] = _one_line(wish.licence)
     _dump(project.params, root / "params.yaml")
     _dump(project.pipeline, root / "dvc.yaml")
     _write_readme(root, project.params, table)
