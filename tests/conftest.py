@@ -11,6 +11,7 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).parents[1]
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}"
+LIBRARIES = ("flaml", "lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common")
 BUILD = TEMPLATE / "build" / "tests"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -43,6 +44,14 @@ def files(folder: Path) -> set[str]:
     """Every file below a folder, but git's own."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {path.as_posix() for path in found if ".git" not in path.parts}
+
+
+def beside(*libraries: str) -> Path:
+    """Libraries of dependency groups in a folder beside the environment, so that it stays what a user has first."""
+    folder = BUILD / "libraries" / libraries[0]
+    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *libraries]
+    subprocess.run([*command, "--exclude-newer", "2026-11-15"], check=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from bad_tables import BAD, write
-from conftest import BUILD, Run, bake, commit, git
+from conftest import LIBRARIES, Run, bake, beside, commit, git
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -44,7 +44,6 @@ MORE_FAMILIES = [
     "networks.NetworkRegressor",
 ]
 TORCH = ("torch>=2.6,<3", "sympy", "mpmath", "networkx", "jinja2", "fsspec", "filelock", "typing-extensions")
-LIBRARIES = ("flaml", "lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common")
 NOISE = 0.05  # of a score on some sixty test rows
 
 
@@ -104,14 +103,6 @@ def test_card_and_readme_speak_of_the_table(of: Callable[[str], dict[str, Any]])
     assert "licence of the data: CC0 1.0" in found["card"] and "licence: CC0 1.0" in found["readme"]
     assert "| uuid | identifier |" in found["card"] and "- constant (not learned from): always" in found["readme"]
     assert "cultivar" not in found["card"] + found["readme"].partition("## The table")[2]
-
-
-def beside(*libraries: str) -> Path:
-    """Libraries of dependency groups in a folder beside the environment, so that it stays what a user has first."""
-    folder = BUILD / "libraries" / libraries[0]
-    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *libraries]
-    subprocess.run([*command, "--exclude-newer", "2026-11-15"], check=True)
-    return folder
 
 
 def parity(baked: Path, run: Run, folder: Path, *asked: str, torch: bool = False) -> dict[str, Any]:
