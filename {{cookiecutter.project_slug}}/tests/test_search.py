@@ -128,3 +128,10 @@ def test_a_search_without_an_end_is_refused() -> None:
 def test_an_unknown_score_is_named() -> None:
     with pytest.raises(BadInput, match="did you mean 'f1_macro'"):
         plan("grid", LISTS, scoring="f1_marco")
+
+
+def test_the_folds_of_a_sorted_table_tell_what_the_model_can(table: pd.DataFrame, schema: features.Schema) -> None:
+    table = table.sort_values("size")
+    line = features.pipeline(schema, estimators.build("sklearn.tree.DecisionTreeRegressor", {}, "regression", 0))
+    X, y = features.inputs(table, schema), table["size"] * 2
+    assert folds.cross_validate(line, X, y, plan("none", {}, scoring="r2"))["r2"].min() > 0.9

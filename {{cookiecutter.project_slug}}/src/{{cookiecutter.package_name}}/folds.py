@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import ProgressBar
 from sklearn.base import clone
 from sklearn.metrics import get_scorer, get_scorer_names
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from .errors import BadInput, did_you_mean
@@ -63,9 +63,12 @@ def cross_validate(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -
 
 
 def scores(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> Iterator[float]:
-    """The score on each fold of the model fitted on the others. Raises BadInput where it is not defined."""
-    scorer, folds = get_scorer(plan.scoring), check_cv(plan.cv, y, classifier=_is_classes(y))
-    for train, test in folds.split(X, y):
+    """The score on each fold of the model fitted on the others. Raises BadInput where it is not defined.
+
+    The rows are shuffled: in a sorted table, a fold would hold what no other does.
+    """
+    scorer, kind = get_scorer(plan.scoring), StratifiedKFold if _is_classes(y) else KFold
+    for train, test in kind(plan.cv, shuffle=True, random_state=plan.random_state).split(X, y):
         score = float(scorer(clone(model).fit(X.iloc[train], y.iloc[train]), X.iloc[test], y.iloc[test]))
         if not math.isfinite(score):
             raise BadInput(f"{plan.scoring} is not defined on every fold → set another train.scoring")
