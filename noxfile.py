@@ -56,7 +56,10 @@ def chaos(session: nox.Session) -> None:
 
 @nox.session
 def estimators(session: nox.Session) -> None:
-    """Every estimator of `nb estimators` on a few tables, and each family on every table, against its ONNX."""
+    """Every estimator of `nb estimators` on a few tables, and each family on every table, against its ONNX.
+
+    It downloads PyTorch, which is some gigabytes.
+    """
     session.run("pytest", "tests/test_tables.py", "-k", "list_of_estimators or every_family", *session.posargs)
 
 

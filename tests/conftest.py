@@ -46,11 +46,14 @@ def files(folder: Path) -> set[str]:
     return {path.as_posix() for path in found if ".git" not in path.parts}
 
 
-def beside(*libraries: str) -> Path:
-    """Libraries of dependency groups in a folder beside the environment, so that it stays what a user has first."""
+def beside(*libraries: str, whole: bool = False) -> Path:
+    """Libraries of dependency groups in a folder beside the environment, so that it stays what a user has first.
+
+    What they need is in the environment already, unless they are to come `whole`.
+    """
     folder = BUILD / "libraries" / libraries[0]
-    command = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *libraries]
-    subprocess.run([*command, "--exclude-newer", "2026-11-15"], check=True)
+    command = ["uv", "pip", "install", "--quiet", "--target", str(folder), *([] if whole else ["--no-deps"])]
+    subprocess.run([*command, "--exclude-newer", "2026-11-15", *libraries], check=True)
     return folder
 
 

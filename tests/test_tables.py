@@ -43,7 +43,6 @@ MORE_FAMILIES = [
     "networks.NetworkClassifier",
     "networks.NetworkRegressor",
 ]
-TORCH = ("torch>=2.6,<3", "sympy", "mpmath", "networkx", "jinja2", "fsspec", "filelock", "typing-extensions")
 NOISE = 0.05  # of a score on some sixty test rows
 
 
@@ -107,7 +106,7 @@ def test_card_and_readme_speak_of_the_table(of: Callable[[str], dict[str, Any]])
 
 def parity(baked: Path, run: Run, folder: Path, *asked: str, torch: bool = False) -> dict[str, Any]:
     """What tests/parity.py finds."""
-    libraries = [str(beside(*LIBRARIES)), *([str(beside(*TORCH))] if torch else [])]
+    libraries = [str(beside(*LIBRARIES)), *([str(beside("torch", whole=True))] if torch else [])]
     paths = os.pathsep.join([str(baked / "src"), *libraries])
     arguments = [str(HERE / "parity.py"), str(baked), str(folder / "parity.json"), *asked]
     done = run(baked, "python", *arguments, PYTHONPATH=paths)

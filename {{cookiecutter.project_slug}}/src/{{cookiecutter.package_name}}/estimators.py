@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
-from .errors import BadInput, did_you_mean
+from .errors import BadInput, did_you_mean, first_line
 
 GROUPS = ("lightgbm", "xgboost", "torch")  # dependency groups of pyproject.toml, named like what they bring
 SETTINGS: dict[str, dict[str, Any]] = {  # so that a family is quiet, and gives the same on any number of threads
@@ -80,7 +80,9 @@ def _class(dotted: str, task: str) -> Any:
         if error.name in GROUPS:
             raise BadInput(f"{error.name} is not installed → uv sync --group {error.name}") from None
         raise BadInput(f"there is no estimator '{dotted}' → set train.estimator in params.yaml") from None
-    except (ImportError, AttributeError, ValueError):
+    except ImportError as error:
+        raise BadInput(f"'{dotted}' cannot be imported ({first_line(error)}) → nb doctor") from None
+    except (AttributeError, ValueError):
         raise BadInput(f"there is no estimator '{dotted}' → set train.estimator in params.yaml") from None
     fits = is_classifier if task == "classification" else is_regressor
     if not (inspect.isclass(kind) and issubclass(kind, BaseEstimator) and fits(kind())):
