@@ -1,8 +1,8 @@
 """The pipeline on tables of 10⁴ to 10⁷ rows: seconds and peak memory of each stage, and how they grow.
 
 A CSV file of 13 inputs and a class, made here; `nb data use`, then each stage by `nb run`. Memory is the sum of the
-peaks of a command's processes above what it needs for the smallest of the tables, in tables (rows × 14 columns × 8 bytes). The
-estimator is one whose time is linear in rows: histogram gradient boosting, 30 rounds, two folds.
+peaks of a command's processes above what it needs for the smallest of the tables, in tables (rows × 14 columns × 8
+bytes). The estimator is one whose time is linear in rows: histogram gradient boosting, 30 rounds, two folds.
 
     uv run nox -s rows [-- --powers 4 5 6 7]
 """

@@ -101,9 +101,64 @@ def test_time_ends_a_search(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
     assert 1 <= len(tried) < 500
 
 
+def test_a_winner_may_be_of_any_value_that_yaml_knows(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    space = {"class_weight": [{0: 1, 1: 5, 2: 1}], "max_features": [1, 1.0], "splitter": ["best"]}
+    best, tried = selection.search(tree, *rows, plan("grid", space), tmp_path)
+    assert [str(one) for one in tried["max_features"].sort_values(key=lambda values: values.map(str))] == ["1", "1.0"]
+    assert best.fit(*rows[:2]).named_steps["estimator"].class_weight == {0: 1, 1: 5, 2: 1}
+
+
+def test_fewer_trials_are_those_that_came_first(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    fewer = selection.search(tree, *rows, plan("optuna", RANGES, trials=2), tmp_path / "fresh")[1]
+    selection.search(tree, *rows, plan("optuna", RANGES, trials=6), tmp_path)
+    pd.testing.assert_frame_equal(selection.search(tree, *rows, plan("optuna", RANGES, trials=2), tmp_path)[1], fewer)
+
+
+def test_another_seed_is_another_search(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    one, other = (
+        selection.search(tree, *rows, plan("random", RANGES, random_state=seed), tmp_path)[1] for seed in (1, 2)
+    )
+    assert set(one["ccp_alpha"]).isdisjoint(other["ccp_alpha"])
+
+
+def test_what_is_no_fault_of_a_combination_stops_the_search_and_is_tried_again(
+    tree: Pipeline, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(folds, "clone", lambda model: (_ for _ in ()).throw(MemoryError()))
+        with pytest.raises(MemoryError):
+            selection.search(tree, *rows, plan("grid", LISTS), tmp_path)
+    tried = selection.search(tree, *rows, plan("grid", LISTS), tmp_path)[1]
+    assert set(tried["state"]) == {"complete"} and len(tried) == 6
+
+
+@pytest.mark.parametrize(("counts", "found"), [([30, 3, 30], 5), ([50, 4], 4)])
+def test_rare_classes_stay_out_of_the_folds_or_make_them_fewer(
+    table: pd.DataFrame, schema: features.Schema, tree: Pipeline, counts: list[int], found: int
+) -> None:
+    y = pd.Series([place for place, count in enumerate(counts) for _ in range(count)])
+    X = features.inputs(pd.concat([table, table], ignore_index=True), schema).iloc[: len(y)]
+    kept, places, made = folds.often(X, y, plan("none", {}, cv=5))
+    assert (len(kept), made.cv, sorted(set(places))) == (len(places), found, [0, 1])
+    assert len(folds.cross_validate(tree, X, y, plan("none", {}, cv=5))) == found
+
+
+def test_one_row_of_a_class_is_too_few(rows: Any, tree: Pipeline) -> None:
+    y = pd.Series([0] * 59 + [1], index=rows[0].index)
+    with pytest.raises(BadInput, match="no two classes have two train rows each"):
+        folds.cross_validate(tree, rows[0], y, plan("none", {}))
+
+
+def test_a_score_that_does_not_fit_is_told(tree: Pipeline, rows: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"train\.scoring"):
+        selection.search(tree, *rows, plan("grid", LISTS, scoring="roc_auc"), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("search", "space", "said"),
     [
+        ("grid", {1: [1]}, "unknown hyperparameter '1'"),
+        ("random", {"max_depth": {"low": 1, "high": 9, "log": "no"}}, "has to be true or false"),
         ("grid", {}, "train.search_space is empty"),
         ("grid", {"max_dept": [1]}, "did you mean 'max_depth'"),
         ("grid", RANGES, "a grid needs values → list them"),

@@ -49,7 +49,7 @@ def first_line(error: BaseException) -> str:
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
 
-def did_you_mean(name: str, known: Iterable[object]) -> str:
-    """ " → did you mean 'x'?" when one of the known names is close, else nothing."""
-    close = get_close_matches(name, [str(one) for one in known], n=1)
+def did_you_mean(name: str, known: Iterable[object], near: float = 0.6) -> str:
+    """ " → did you mean 'x'?" when one of the known names is near, between 0 and 1; else nothing."""
+    close = get_close_matches(name, [str(one) for one in known], n=1, cutoff=near)
     return f" → did you mean '{close[0]}'?" if close else ""

@@ -23,10 +23,7 @@ def build(estimator: str, hyperparameters: dict[str, Any], task: str, random_sta
     """An unfitted estimator from its dotted path, seeded where it takes a seed."""
     kind = _class(estimator, task)
     known = kind().get_params(deep=False)
-    any_name = any(one.kind is one.VAR_KEYWORD for one in inspect.signature(kind).parameters.values())  # LightGBM's
-    for name in hyperparameters:
-        if name not in known and (not any_name or did_you_mean(name, known)):
-            raise BadInput(f"{kind.__name__} has no hyperparameter '{name}'{suggest(name, known)}")
+    check_names(kind(), hyperparameters, f"{kind.__name__} has no hyperparameter")
     seed = {"random_state": random_state} if "random_state" in known else {}
     model = kind(**{**SETTINGS.get(kind.__module__.split(".")[0], {}), **seed, **hyperparameters})
     if task == "classification" and not hasattr(model, "predict_proba"):
@@ -41,9 +38,18 @@ def dotted(kind: type) -> str:
     return f"{library if public else kind.__module__.split('._')[0]}.{kind.__name__}"
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
-    """What may have been meant, else all there is."""
-    return did_you_mean(name, known) or f" → choose from {', '.join(sorted(known))}"
+def check_names(estimator: Any, names: Iterable[Any], problem: str) -> None:
+    """Raises BadInput with the problem and a name that is no hyperparameter.
+
+    LightGBM takes more names than it lists: there, only what is all but the same as one of those is a misspelling.
+    """
+    known = estimator.get_params(deep=False)
+    takes_more = any(one.kind is one.VAR_KEYWORD for one in inspect.signature(type(estimator)).parameters.values())
+    for name in map(str, names):
+        if name not in known and (not takes_more or did_you_mean(name, known, near=0.8)):
+            raise BadInput(
+                f"{problem} '{name}'" + (did_you_mean(name, known) or f" → choose from {', '.join(sorted(known))}")
+            )
 
 
 def hyperparameters(model: Pipeline) -> pd.DataFrame:
@@ -61,7 +67,9 @@ def summary(model: Pipeline) -> dict[str, str]:
     """What a model card says of the training: estimator, preprocessing of numbers, every hyperparameter."""
     estimator = inner(model)
     steps = {name: step for name, step, _ in model.named_steps["preprocessor"].transformers_ if name != "remainder"}
-    chains = {name: [one for _, one in step.steps] if name == "number" else [step] for name, step in steps.items()}
+    chains = {
+        name: [one for _, one in step.steps] if isinstance(step, Pipeline) else [step] for name, step in steps.items()
+    }
     found = {"estimator": dotted(type(estimator))}
     found |= {name: ", ".join(type(one).__name__ for one in chain) for name, chain in chains.items()}
     return found | {str(name): value for name, value in hyperparameters(model)["value"].items()}

@@ -97,12 +97,19 @@ def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
     steps = [
         ("number", make_pipeline(*numbers), named["number"]),
         ("category", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few),
-        ("many", TargetEncoder(random_state=0), [name for name in named["category"] if name in many]),
+        ("many", _target_encoder() if many else "drop", [name for name in named["category"] if name in many]),
         *((f"text {place}", words(scale), name) for place, name in enumerate(named["text"])),
     ]
     return ColumnTransformer(
         [step for step in steps if len(step[2])], sparse_threshold=0, verbose_feature_names_out=False
     )
+
+
+def _target_encoder() -> Pipeline:
+    """In 32 bits as in ONNX: a mean of 64 could lie on the other side of a threshold."""
+    from skl2onnx.sklapi import CastTransformer
+
+    return make_pipeline(TargetEncoder(random_state=0), CastTransformer(dtype=np.float32))
 
 
 def lower_median(values: np.ndarray) -> np.floating:

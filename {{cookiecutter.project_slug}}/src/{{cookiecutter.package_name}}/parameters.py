@@ -31,7 +31,7 @@ LEFT_OUT = ("identifier", "constant", "empty")  # roles that teach a model nothi
 Split = Literal["random", "stratified", "group", "time"]
 Search = Literal["none", "grid", "random", "optuna", "automl"]
 Trials = Annotated[int, Ge(0)]
-Seconds = Annotated[float, Ge(0)]
+Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
 
 
 def read(path: Path = PARAMS) -> dict[str, dict[str, Any]]:

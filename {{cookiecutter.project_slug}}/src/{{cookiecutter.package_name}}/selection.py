@@ -19,7 +19,7 @@ def search(
     """The best model found, unfitted, and a row per trial, the best first: trial, state, score, spread, its values."""
     if plan.search == "none":
         return model, _ranked([])
-    X, y = folds.often(X, y, plan.cv)
+    X, y, plan = folds.often(X, y, plan)
     if plan.search == "automl":
         from . import automl
 
@@ -32,8 +32,10 @@ def search(
 
 
 def _ranked(trials: list[dict[str, Any]]) -> pd.DataFrame:
-    """What was pruned or failed comes last, without a score."""
+    """What is not complete comes last: pruned, failed, or measured by FLAML in its own way."""
     numbered = [{"trial": number, **trial} for number, trial in enumerate(trials, 1)]
     table = pd.DataFrame(numbered, dtype=object) if trials else pd.DataFrame(columns=[*MEASURED])
     table = table.astype({"score": float, "spread": float})
-    return table.sort_values("score", ascending=False, kind="stable", na_position="last").reset_index(drop=True)
+    table["state"] = table["state"].astype(str)
+    order = pd.DataFrame({"complete": table["state"] == "complete", "score": table["score"]})
+    return table.loc[order.sort_values([*order], ascending=False, kind="stable").index].reset_index(drop=True)

@@ -181,7 +181,12 @@ def _steady(metadata: dict[str, Any]) -> dict[str, Any]:
 def _steady_outputs(cell: dict[str, Any], patterns: dict[str, str]) -> dict[str, Any]:
     if cell["cell_type"] != "code":
         return {}
-    return {"outputs": [_replaced(output, patterns) for output in cell["outputs"]]}
+    return {"outputs": [_replaced(output, patterns) for output in cell["outputs"] if not _is_bar(output)]}
+
+
+def _is_bar(output: dict[str, Any]) -> bool:
+    """Whether it is IPython's bar, which has nothing more to say once the cell has run."""
+    return "".join(output.get("data", {}).get("text/html", "")).startswith("<progress")
 
 
 def _replaced(value: Any, patterns: dict[str, str]) -> Any:

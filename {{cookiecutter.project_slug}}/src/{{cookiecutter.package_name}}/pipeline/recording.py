@@ -128,13 +128,16 @@ def _log_trials(client: Any, run_id: str, path: Path) -> None:
     with path.open(encoding="utf-8", newline="") as file:
         for trial in csv.DictReader(file):
             name, state = f"trial {trial.pop('trial')}", trial.pop("state")
-            run = client.create_run(experiment, run_name=name, tags={MLFLOW_PARENT_RUN_ID: run_id})
-            now = run.info.start_time
             measured = {one: trial.pop(one) for one in ("score", "spread")}
-            metrics = [Metric(one, float(value), now, 0) for one, value in measured.items() if value]
             params = [Param(_allowed(one), value) for one, value in trial.items() if value]
-            client.log_batch(run.info.run_id, metrics=metrics, params=params, tags=[RunTag("state", state)])
-            client.set_terminated(run.info.run_id, "FAILED" if state.startswith("failed") else "FINISHED")
+            run, status = client.create_run(experiment, run_name=name, tags={MLFLOW_PARENT_RUN_ID: run_id}), "KILLED"
+            now = run.info.start_time
+            metrics = [Metric(one, float(value), now, 0) for one, value in measured.items() if value]
+            try:
+                client.log_batch(run.info.run_id, metrics=metrics, params=params, tags=[RunTag("state", state)])
+                status = "FAILED" if state.startswith("failed") else "FINISHED"
+            finally:
+                client.set_terminated(run.info.run_id, status)
 
 
 def _log_files(client: Any, run_id: str, project: Project, stage: str) -> None:

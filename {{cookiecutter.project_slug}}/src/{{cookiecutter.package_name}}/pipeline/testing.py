@@ -29,6 +29,7 @@ def pytest_configure() -> None:
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["NB_OUTPUTS"] = folder
+    os.environ["NB_NO_BARS"] = "1"  # nbval takes a bar for an output, and does not see it move
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{Path(folder).as_posix()}/mlflow.db"
 
 
