@@ -90,7 +90,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a choice that is none": (
         replace("params.yaml", "search: none", "search: gird"),
-        r"params\.yaml:\d+: train\.search is 'gird' but should be 'none', 'grid' or 'random'",
+        r"params\.yaml:\d+: train\.search is 'gird' but should be 'none', 'grid', 'random', 'optuna' or 'automl'",
         False,
     ),
     "a score that there is not": (

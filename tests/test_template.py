@@ -112,9 +112,12 @@ def test_the_exit_codes_are_the_same_in_code_readme_and_guide() -> None:
 def test_the_project_lists_what_it_imports(baked: Path) -> None:
     pyproject = tomllib.loads((baked / "pyproject.toml").read_text(encoding="utf-8"))
     groups = pyproject["dependency-groups"].values()
-    listed = [*pyproject["project"]["dependencies"], *(one for group in groups for one in group)]
+    listed = [
+        *pyproject["project"]["dependencies"],
+        *(one for group in groups for one in group if isinstance(one, str)),
+    ]
     brought = {"sklearn": "scikit-learn", "ruamel": "ruamel.yaml", "nbclient": "papermill", "zmq": "ipykernel"}
-    brought |= {"traitlets": "ipykernel", "jupyter_client": "ipykernel", "onnx": "skl2onnx"}
+    brought |= {"traitlets": "ipykernel", "jupyter_client": "ipykernel", "IPython": "ipykernel", "onnx": "skl2onnx"}
     brought |= {"nbformat": "nbval", "inference": "numpy", "encoding": "numpy"}  # copied beside MLflow's model
     imported = {name for path in MODULES for name in third_party(path)}
     named = {re.split(r"[<>=]", one)[0] for one in listed}
