@@ -22,7 +22,6 @@ from test_run import answers
 pytestmark = pytest.mark.slow
 SHORT = {
     "group-SIGINT-train",
-    "dvc-SIGTERM-evaluate",
     "dvc-SIGKILL-train",
     "runner-SIGTERM-train",
     "runner-SIGKILL-prepare",
@@ -280,6 +279,7 @@ def test_a_server_that_dies_and_comes_back_loses_nothing(case: Callable[[str], C
     assert server.rows("select key, value from latest_metrics order by key") == expected
 
 
+@pytest.mark.chaos
 def test_a_server_that_stays_away_fails_the_stage_and_keeps_what_was_computed(
     case: Callable[[str], Case], server: Server
 ) -> None:

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,7 @@ TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": Stri
 def convert(model: Pipeline, schema: Schema) -> bytes:
     """The ONNX file: one input (n, 1) per tensor; outputs the class (n,) and probabilities (n, classes), or (n, 1)."""
     _register(type(model.named_steps["estimator"]))
+    model = _in_32_bits(model)
     kinds = {name: kind for column in schema["inputs"] for name, kind in tensor_types(column).items()}
     options: dict[Any, Any] = {TfidfVectorizer: {"tokenexp": "[^ ]+"}}
     if schema["task"] == "classification":
@@ -43,6 +46,22 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     del onnx.opset_import[:]
     onnx.opset_import.extend(operator_sets)
     return onnx.SerializeToString(deterministic=True)
+
+
+def _in_32_bits(model: Pipeline) -> Pipeline:
+    """A copy whose histogram gradient boosting has thresholds of 32 bits, which skl2onnx would round to the nearest."""
+    if not hasattr(model.named_steps["estimator"], "_predictors"):
+        return model
+    model = deepcopy(model)
+    for tree in chain.from_iterable(model.named_steps["estimator"]._predictors):
+        tree.nodes["num_threshold"] = _rounded_down(tree.nodes["num_threshold"])
+    return model
+
+
+def _rounded_down(values: np.ndarray) -> np.ndarray:
+    """The greatest number of 32 bits that is not above each: what is not above the one is not above the other."""
+    nearest = values.astype(np.float32)
+    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def _register(kind: type) -> None:
@@ -85,9 +104,7 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
 
 def _round_down(node: dict[str, Any]) -> None:
     if "threshold" in node:
-        nearest = np.float32(node["threshold"])
-        lower = np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > node["threshold"] else nearest
-        node["threshold"] = float(lower)
+        node["threshold"] = float(_rounded_down(np.array(node["threshold"], dtype=np.float64)))
         _round_down(node["left_child"])
         _round_down(node["right_child"])
 
