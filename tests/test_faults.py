@@ -94,7 +94,7 @@ def test_a_notebook_that_fails_is_told_and_taken_back(case: Callable[[str], Case
     assert list(row.broken_promises(case(row.stage))) == []
 
 
-@pytest.mark.parametrize("free", [4_000, pytest.param(200_000, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("free", [10_000, pytest.param(200_000, marks=pytest.mark.chaos)])
 def test_a_full_disk_is_said_and_leaves_the_old_state_whole(
     prepared: Path, tmp_path: Path, environment: dict[str, str], free: int
 ) -> None:
