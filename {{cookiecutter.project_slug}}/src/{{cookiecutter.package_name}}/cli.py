@@ -3,16 +3,24 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from .errors import BadInput, NoSpace, first_line, out_of_space
 from .paths import ROOT
 
+if TYPE_CHECKING:
+    from .serving.store import Store
+
 app = typer.Typer(help="Notebooks that are pipeline stages.", no_args_is_help=True, add_completion=False)
 table = typer.Typer(help="The table that the project learns from.", no_args_is_help=True)
 app.add_typer(table, name="data")
+db = typer.Typer(help="The service's database.", no_args_is_help=True)
+app.add_typer(db, name="db")
+token = typer.Typer(help="Who may call the service.", no_args_is_help=True)
+app.add_typer(token, name="token")
 Stage = Annotated[str, typer.Argument(help="The name of the stage, its notebook and its section in params.yaml.")]
 
 
@@ -103,6 +111,87 @@ def estimators(
         typer.echo("\n".join(f"{name:<{width}}  {what}" for name, what in rows))
 
 
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Where to listen; NB_HOST, else 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="NB_PORT, else 8000.")] = None,
+) -> None:
+    """Answer programs and people with the model, and keep each prediction in the database."""
+    with _said():
+        from .serving import server, settings
+
+        server.serve(settings.read(host=host, port=port))
+
+
+@app.command()
+def rollback(
+    version: Annotated[str, typer.Argument(help="Of a model that was kept; empty: the one before.")] = "",
+) -> None:
+    """Let the model that served before serve again; the service swaps within seconds."""
+    from .serving import settings
+    from .serving.models import Models
+
+    with _said():
+        refused, serving = Models(settings.read().state / "models").roll_back(version)
+        typer.echo(f"model {serving} serves again; {refused} is refused from now on")
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the tables of the database up to date."""
+    from .serving import database
+
+    with _said(), _store() as store:
+        typer.echo("upgraded" if database.upgrade(store) else "up to date")
+
+
+@db.command()
+def backup(file: Annotated[Path, typer.Argument(help="A new file, which will hold everything (SQLite).")]) -> None:
+    """Copy the whole database, while the service runs, into one file."""
+    from .serving import database
+
+    with _said(), _store() as store:
+        typer.echo(f"{file}: {_counted(database.back_up(store, file))}")
+
+
+@db.command()
+def restore(file: Annotated[Path, typer.Argument(help="What nb db backup made.")]) -> None:
+    """Copy a backup into an empty database, SQLite or PostgreSQL."""
+    from .serving import database
+
+    with _said(), _store() as store:
+        typer.echo(f"restored {_counted(database.restore(store, file))}")
+
+
+@token.command("new")
+def new_token(
+    name: Annotated[str, typer.Argument(help="Of the person or program; labels will bear it.")],
+    scope: Annotated[list[str], typer.Option(help="predict, feedback or admin (all); repeat it.")],
+) -> None:
+    """Make a token and show it, this once."""
+    from .serving import access, database
+
+    with _said(), _store() as store:
+        database.upgrade(store)
+        typer.echo(access.make(store, name, scope))
+
+
+@token.command("list")
+def list_tokens() -> None:
+    """Show whose tokens there are, and what they may do."""
+    with _said(), _store() as store:
+        rows = store.list_tokens()
+        typer.echo("\n".join(f"{r['name']}  {r['scopes']}  {r['made_at']:%Y-%m-%d}" for r in rows) or "no tokens")
+
+
+@token.command("revoke")
+def revoke_token(name: str) -> None:
+    """Take a token back; the service knows it within seconds."""
+    with _said(), _store() as store:
+        store.revoke_token(name)
+        typer.echo(f"the token of '{name}' is no longer taken")
+
+
 @table.command()
 def use(
     source: Annotated[
@@ -128,6 +217,25 @@ def use(
         wish = Wish(source, target, task, query, encoding, tuple(missing or ()), tuple(kind or ()), licence, anew)
         lines = use(ROOT, wish)
         typer.echo("\n".join(lines))
+
+
+@contextmanager
+def _store() -> Iterator["Store"]:
+    from .serving import settings
+    from .serving.store import Store
+
+    read = settings.read()
+    if not read.database_url:
+        read.state.mkdir(parents=True, exist_ok=True)
+    store = Store(read.database)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _counted(rows: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in rows.items())
 
 
 def _fail_with(faults: list[str]) -> None:

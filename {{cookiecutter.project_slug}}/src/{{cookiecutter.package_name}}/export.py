@@ -1,7 +1,6 @@
 """The trained pipeline as ONNX, and the proof that both say the same."""
 
 import hashlib
-import json
 from copy import deepcopy
 from itertools import chain
 from typing import Any
@@ -20,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from .encoding import tensor_types
 from .errors import GateClosed
 from .features import Schema
-from .inference import Prediction
+from .inference import Model, Prediction
 
 OPERATOR_SETS = {"": 21, "ai.onnx.ml": 3}  # the newest that the converters of all families know
 TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": StringTensorType}
@@ -109,15 +108,35 @@ def _round_down(node: dict[str, Any]) -> None:
         _round_down(node["right_child"])
 
 
-def signature(onnx: bytes, schema: Schema, example: pd.DataFrame) -> dict[str, Any]:
-    """What a caller must know: the inputs as in the schema, the classes (null: a number), the file's hash, a row.
-
-    `example` holds rows of the table, as a caller would give them.
-    """
-    names = [column["name"] for column in schema["inputs"]]
-    row = json.loads(example[names].head(1).to_json(orient="records", date_format="iso", date_unit="s"))[0]
+def signature(onnx: bytes, schema: Schema) -> dict[str, Any]:
+    """What a caller must know: the inputs as in the schema, the classes (null: a number), the file's hash."""
     file = {"file": "model.onnx", "sha256": hashlib.sha256(onnx).hexdigest(), "bytes": len(onnx)}
-    return {"model": file, **{name: schema[name] for name in ("target", "task", "classes", "inputs")}, "example": row}
+    return {"model": file, **{name: schema[name] for name in ("target", "task", "classes", "inputs")}}
+
+
+def examples(model: Model, table: pd.DataFrame, most: int = 5) -> list[dict[str, Any]]:
+    """A few rows as a caller would give them, with what the model says: who loads it can see that it is whole."""
+    names = [column["name"] for column in model.signature["inputs"]]
+    spread = np.unique(np.linspace(0, len(table) - 1, most).astype(int))
+    shown = table[names].iloc[spread].to_dict("records")
+    rows = [{str(name): _plain(value) for name, value in row.items()} for row in shown]
+    said = model.predict({name: [row[name] for row in rows] for name in names})
+    found = []
+    for place, row in enumerate(rows):
+        one = {"inputs": row, "predicted": _plain(said.values[place])}
+        if said.probabilities is not None and model.classes is not None:
+            one["probabilities"] = dict(zip(model.classes, said.probabilities[place].tolist(), strict=True))
+        found.append(one)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON has it."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def compare(model: Pipeline, X: pd.DataFrame, prediction: Prediction, schema: Schema) -> pd.DataFrame:

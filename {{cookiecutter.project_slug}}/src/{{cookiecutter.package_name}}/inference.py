@@ -36,7 +36,9 @@ class Model:
             raise ValueError("the ONNX file is not the model that its signature describes → dvc repro export")
         self.signature = signature
         self.classes: list[str] | None = signature["classes"]
-        self._session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # more wait for each other, spinning, for longer than a row takes
+        self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         self._names = [one.name for one in self._session.get_inputs()]
 
     @classmethod

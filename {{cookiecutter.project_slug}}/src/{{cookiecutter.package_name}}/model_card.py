@@ -165,7 +165,8 @@ def _usage(signature: Mapping[str, Any]) -> str:
         " numbers, true or false, and times in ISO 8601:\n\n"
         f"```python\nfrom {__package__}.inference import Model\n\n"
         'model = Model.load("models/model.onnx", "models/signature.json")\n'
-        'rows = {name: [value] for name, value in model.signature["example"].items()}  # a list of values per input\n'
+        'row = model.signature["examples"][0]["inputs"]\n'
+        "rows = {name: [value] for name, value in row.items()}  # a list of values per input\n"
         f"prediction = model.predict(rows)\nprediction.values\n```\n\n`values` holds {found}. "
         f"The file has the sha256 `{signature['model']['sha256']}`."
     )

@@ -1,0 +1,107 @@
+"""Who may do what: bearer tokens with scopes, kept as hashes; without any token, this machine alone."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ..errors import BadInput
+from .settings import Settings
+from .store import Store
+
+SCOPES = ("predict", "feedback", "admin")  # admin may do all
+COOKIE = "token"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+class Denied(Exception):
+    """401 when it is not known who asks, 403 when they may not."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and what they may do."""
+
+    name: str
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes or "admin" in self.scopes
+
+
+LOCAL = Caller("local", frozenset(SCOPES))
+
+
+def make(store: Store, name: str, scopes: list[str]) -> str:
+    """A new token, which is shown this once: the store keeps its hash."""
+    if not (name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum() and len(name) <= 64):
+        raise BadInput(f"'{name}' is no name of a token → letters, digits and - _ . only, at most 64")
+    for scope in scopes:
+        if scope not in SCOPES:
+            raise BadInput(f"there is no scope '{scope}' → choose from {', '.join(SCOPES)}")
+    if name == LOCAL.name or not scopes:
+        raise BadInput("a token needs a name of its own and at least one --scope")
+    token = secrets.token_urlsafe(32)
+    store.add_token(name, scopes, _hash(token))
+    return token
+
+
+class Access:
+    """Finds who asks, by the tokens that the last `refresh` found; the service calls it every moment."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._is_local = settings.is_local
+        self._store = store
+        self._known: dict[str, Caller] = {}
+
+    def refresh(self) -> None:
+        """Reads the tokens anew. Raises Unreachable: then those that were known stay."""
+        rows = self._store.list_tokens()
+        self._known = {row["sha256"]: Caller(row["name"], frozenset(row["scopes"].split())) for row in rows}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether whoever works on this machine may do everything: it has no token yet, and nobody else reaches it."""
+        return self._is_local and not self._known
+
+    @property
+    def has_tokens(self) -> bool:
+        return bool(self._known)
+
+    def caller(self, method: str, headers: Mapping[str, str], cookie: str | None) -> Caller:
+        """Who asks; raises Denied when that is not known, or when another site makes their browser ask."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if token and scheme.lower() == "bearer":
+            return self._with(token.strip())
+        if method not in {"GET", "HEAD"}:
+            stop_other_sites(headers)
+        if cookie:
+            return self._with(cookie)
+        if not self.is_open:
+            raise Denied(401, "a token is needed → Authorization: Bearer …, made by nb token new NAME --scope predict")
+        if urlsplit(f"//{headers.get('host', '')}").hostname not in LOOPBACK:
+            raise Denied(403, "without a token, the service is for this machine alone → call it as localhost")
+        return LOCAL
+
+    def _with(self, token: str) -> Caller:
+        found = self._known.get(_hash(token))
+        if not found:
+            raise Denied(401, "the token is not known → nb token list")
+        return found
+
+
+def stop_other_sites(headers: Mapping[str, str]) -> None:
+    """Raises Denied when a browser says, by Sec-Fetch-Site or by Origin, that a page of another site sends it."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    own = site in {"same-origin", "none"} if site else not origin or urlsplit(origin).netloc == headers.get("host")
+    if not own:
+        raise Denied(403, "the request comes from a page of another site")
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

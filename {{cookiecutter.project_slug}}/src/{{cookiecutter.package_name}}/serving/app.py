@@ -1,0 +1,56 @@
+"""The application: routes, door and what runs beside the requests."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from fastapi import FastAPI
+
+from ..errors import Unreachable
+from . import api, pages, problems
+from .description import described
+from .door import Door
+from .service import Service
+from .settings import Settings
+
+TIDY = 1.0  # seconds of predictions in SQLite's log
+REFRESH = 2.0  # seconds until a new token is known, and a revoked one is not
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as an ASGI application; start its `state.service` before it is run."""
+    service = Service(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        tasks = [
+            asyncio.create_task(_every(REFRESH, service.access.refresh)),
+            asyncio.create_task(_every(TIDY, service.store.tidy)),
+            asyncio.create_task(_every(settings.poll, service.look)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            service.close()
+
+    silent: Any = {"tracing": False, "metrics": False, "logs": False}  # of OpenTelemetry, which nobody set up here
+    app = FastAPI(telemetry=silent, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.state.service = service
+    app.add_route("/predict", api.predict, methods=["POST"])  # by the short way: it reads the body itself
+    app.include_router(api.router)
+    app.include_router(pages.router)
+    app.add_middleware(Door, settings=settings, metrics=service.metrics)
+    for kind in problems.HANDLED:
+        app.add_exception_handler(kind, problems.answer)
+    app.openapi = lambda: described(app, service)  # type: ignore[method-assign]
+    return app
+
+
+async def _every(seconds: float, act: Callable[[], Any]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        with suppress(Unreachable):
+            await asyncio.to_thread(act)

@@ -1,0 +1,90 @@
+"""The database as a whole: its schema, its copies, and what it gives back to the pipeline."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ..errors import BadInput
+from .store import MIGRATIONS, VERSION, VERSION_TABLE, Store, metadata
+
+TOGETHER = 10_000  # rows that are copied at once
+LOCK = 20_261_121  # of PostgreSQL: one migration at a time
+
+
+def upgrade(store: Store) -> bool:
+    """Brings the schema up to date; whether there was something to do. Raises Unreachable."""
+    found = store.version()
+    if found == VERSION:
+        return False
+    if found > VERSION:
+        raise BadInput(f"the database has schema {found}, newer than this code's {VERSION} → update the code")
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    alone = "BEGIN IMMEDIATE" if store.is_embedded else f"SELECT pg_advisory_xact_lock({LOCK})"
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql(alone)
+        config.attributes |= {"connection": connection, "version_table": VERSION_TABLE}
+        command.upgrade(config, "head")
+    return True
+
+
+def back_up(store: Store, target: Path) -> dict[str, int]:
+    """Copies all rows, as they were at one moment, into a new SQLite file; how many of each table."""
+    if target.exists():
+        raise BadInput(f"{target} exists → name a new file")
+    part = target.with_name(f".part-{target.name}")
+    part.unlink(missing_ok=True)
+    try:
+        with closing(Store(f"sqlite:///{part}")) as copy:
+            upgrade(copy)
+            counts = _copy(store, copy)
+            with copy.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=DELETE")  # one file, not three
+        part.replace(target)
+    finally:
+        for left in target.parent.glob(f"{part.name}*"):
+            left.unlink()
+    return counts
+
+
+def restore(store: Store, source: Path) -> dict[str, int]:
+    """Copies a backup into an empty database, of either kind; how many rows of each table."""
+    if not source.is_file():
+        raise BadInput(f"there is no file {source} → name one that nb db backup made")
+    upgrade(store)
+    for table in metadata.sorted_tables:
+        with store.engine.connect() as connection:
+            if connection.scalar(sa.select(sa.func.count()).select_from(table)):
+                raise BadInput(f"the database has rows in '{table.name}' already → restore into an empty one")
+    with closing(Store(f"sqlite:///{source}")) as copy:
+        try:
+            upgrade(copy)
+        except sa.exc.DatabaseError:
+            raise BadInput(f"{source} is no backup → name a file that nb db backup made") from None
+        return _copy(copy, store)
+
+
+def _copy(source: Store, target: Store) -> dict[str, int]:
+    counts = dict.fromkeys((table.name for table in metadata.sorted_tables), 0)
+    isolated = {"isolation_level": "SERIALIZABLE" if source.is_embedded else "REPEATABLE READ"}
+    with source.engine.connect().execution_options(**isolated) as read, target.engine.begin() as written:
+        for table in metadata.sorted_tables:
+            for rows in _chunks(read, table):
+                written.execute(table.insert(), rows)
+                counts[table.name] += len(rows)
+        if not target.is_embedded:
+            newest = "SELECT setval(pg_get_serial_sequence('labels', 'id'), greatest(1, (SELECT max(id) FROM labels)))"
+            written.execute(sa.text(newest))
+    return counts
+
+
+def _chunks(connection: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
+    found = connection.execution_options(stream_results=True).execute(sa.select(table))
+    for rows in found.mappings().partitions(TOGETHER):
+        yield [dict(row) for row in rows]

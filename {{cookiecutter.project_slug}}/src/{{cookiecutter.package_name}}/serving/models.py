@@ -1,0 +1,185 @@
+"""The models that may answer: verified copies, one after the other, and the one that answers now."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from ..errors import BadInput, first_line
+from ..inference import Model
+from ..paths import METRICS, MODEL_CARD, ONNX, PLOTS, SIGNATURE
+from .rows import Rows
+
+LONGEST_LOOK = 60  # seconds that a candidate may take to load and to answer its examples
+KEPT = 5  # verified copies
+FILES = {"model.onnx": ONNX, "signature.json": SIGNATURE, "MODEL_CARD.md": MODEL_CARD, "metrics.json": METRICS}
+
+
+class Refused(Exception):
+    """A candidate that must not answer; the message says why."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A verified model with all that its answers need."""
+
+    folder: Path
+    model: Model
+    rows: Rows
+    source: str
+    adopted_at: str
+
+    @property
+    def sha256(self) -> str:
+        return str(self.model.signature["model"]["sha256"])
+
+    @property
+    def version(self) -> str:
+        return self.sha256[:12]
+
+    def text(self, name: str) -> str:
+        """What came with the model under this name; nothing, if it did not."""
+        path = self.folder / name
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+class Models:
+    """The folder of verified copies, shared by the service and `nb rollback`.
+
+    `ledger.json` holds them in the order in which they were adopted (the last one answers), and the refused with the
+    reason, by their hash or by the mark of their source, so that none is tried twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ledger = folder / "ledger.json"
+
+    def adopted(self) -> list[dict[str, str]]:
+        return list(self._read()["adopted"])
+
+    def refused(self) -> dict[str, str]:
+        """The reason for each sha256 or mark that must not answer."""
+        return dict(self._read()["refused"])
+
+    def stamp(self) -> int:
+        """Changes whenever the ledger does."""
+        return self._ledger.stat().st_mtime_ns if self._ledger.exists() else 0
+
+    def adopt(self, candidate: Path, mark: str, source: str) -> None:
+        """Verifies the model in a folder (a process of its own loads it first) and keeps a copy. Raises Refused."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            sha256 = _verified(candidate)
+            if sha256 in self.refused():
+                raise Refused(f"model {sha256[:12]}: {self.refused()[sha256]}")
+        except Refused as error:
+            with self._changed() as ledger:
+                ledger["refused"][mark] = str(error)
+            raise
+        part, final = self.folder / f".part-{os.getpid()}", self.folder / sha256[:12]
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(candidate, part)
+        shutil.rmtree(final, ignore_errors=True)
+        part.rename(final)
+        with self._changed() as ledger:
+            kept = [one for one in ledger["adopted"] if one["sha256"] != sha256]
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            ledger["adopted"] = [*kept, {"sha256": sha256, "source": source, "at": now}][-KEPT:]
+        for old in self.folder.glob("*/"):
+            if old.name not in {one["sha256"][:12] for one in self.adopted()}:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def roll_back(self, version: str = "") -> tuple[str, str]:
+        """Refuses the model that answers and lets the one before it answer, or the named one; both versions."""
+        with self._changed() as ledger:
+            *earlier, now = ledger["adopted"] or [{}]
+            back = [one for one in earlier if one["sha256"] not in ledger["refused"] or version]
+            back = [one for one in back if one["sha256"].startswith(version)]
+            if not back:
+                kept = ", ".join(one["sha256"][:12] for one in earlier) or "none"
+                raise BadInput(f"there is no such earlier model to go back to (kept: {kept}) → dvc repro makes another")
+            ledger["refused"].pop(back[-1]["sha256"], None)
+            ledger["refused"][now["sha256"]] = "it was rolled back"
+            ledger["adopted"] = [*(one for one in ledger["adopted"] if one != back[-1]), back[-1]]
+            return now["sha256"][:12], back[-1]["sha256"][:12]
+
+    def load(self, most_rows: int) -> Served:
+        """The last adopted model that still is what was verified. Raises BadInput when there is none."""
+        refused = self.refused()
+        for one in reversed(self.adopted()):
+            if one["sha256"] in refused:
+                continue
+            folder = self.folder / one["sha256"][:12]
+            try:
+                model = Model.load(folder / "model.onnx", folder / "signature.json")
+            except (OSError, ValueError, KeyError):
+                continue
+            return Served(folder, model, Rows(model.signature, most_rows), one["source"], one["at"])
+        raise BadInput("there is no verified model to serve → dvc repro makes one")
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return dict(json.loads(self._ledger.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return {"adopted": [], "refused": {}}
+
+    @contextmanager
+    def _changed(self) -> Iterator[dict[str, Any]]:
+        with FileLock(self.folder / "ledger.lock", timeout=10):
+            ledger = self._read()
+            yield ledger
+            part = self._ledger.with_name(".part-ledger.json")
+            part.write_text(json.dumps(ledger, indent=2) + "\n", encoding="utf-8", newline="\n")
+            part.replace(self._ledger)
+
+
+class PipelineFiles:
+    """The model that the pipeline left in this project."""
+
+    name = "the pipeline's files"
+
+    def mark(self) -> str:
+        """Changes whenever the files do. Raises BadInput when there is no model."""
+        for needed in (ONNX, SIGNATURE):
+            if not needed.is_file():
+                raise BadInput(f"there is no {needed.name} to serve → dvc repro, or dvc pull")
+        return "-".join(f"{one.stat().st_size}-{one.stat().st_mtime_ns}" for one in (ONNX, SIGNATURE))
+
+    def fetch(self, folder: Path) -> None:
+        """Copies model, signature, card, metrics and plots."""
+        for name, path in FILES.items():
+            if path.is_file():
+                shutil.copyfile(path, folder / name)
+        if PLOTS.is_dir():
+            shutil.copytree(PLOTS, folder / "plots")
+
+
+def _verified(candidate: Path) -> str:
+    """The sha256 of a model that was loaded in a child, which a broken file may crash, and knew its examples."""
+    try:
+        said = json.loads((candidate / "signature.json").read_text(encoding="utf-8"))["model"]["sha256"]
+        found = hashlib.sha256((candidate / "model.onnx").read_bytes()).hexdigest()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused(f"it cannot be read ({first_line(error)})") from None
+    if said != found:
+        raise Refused("the ONNX file is not the model that its signature describes")
+    command = [sys.executable, "-m", f"{__package__}.candidate", str(candidate)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", timeout=LONGEST_LOOK, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise Refused(f"it did not answer its examples within {LONGEST_LOOK} seconds") from None
+    if done.returncode:
+        raise Refused((done.stdout.strip().splitlines() or [f"its process ended with {done.returncode}"])[-1])
+    return found

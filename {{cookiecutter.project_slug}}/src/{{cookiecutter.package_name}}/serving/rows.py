@@ -1,0 +1,125 @@
+"""What a caller may send, made from the signature: one type for each input, under the column's own name."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from annotated_types import Interval, MaxLen, MinLen
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+LONGEST = 100_000  # letters of one value, as in a table
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+GREATEST = 3.4028234e38  # that the model's 32 bits hold
+
+
+def _whole(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL has no place in a text")
+    return text
+
+
+def _within(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC) and time
+    except (OverflowError, ValueError):
+        raise ValueError("the time is beyond the calendar") from None
+
+
+Number = Annotated[float, Interval(ge=-GREATEST, le=GREATEST)]
+Text = Annotated[str, MaxLen(LONGEST), AfterValidator(_whole)]
+TYPES: dict[str, Any] = {
+    "number": Number,
+    "boolean": bool | Annotated[int, Interval(ge=0, le=1)],
+    "datetime": Annotated[datetime, AfterValidator(_within)],
+    "category": Text | Number,
+    "text": Text,
+}
+
+
+class WrongRows(Exception):
+    """What was sent does not fit the signature; `faults` has place and reason of each, without the value."""
+
+    def __init__(self, faults: list[dict[str, Any]]) -> None:
+        super().__init__(faults[0]["reason"])
+        self.faults = faults
+
+
+class Rows:
+    """Reads rows strictly: no value is bent into another type, no field is unknown, missing or given twice."""
+
+    def __init__(self, signature: Mapping[str, Any], most: int) -> None:
+        row = _row_type(signature)
+        self._one: TypeAdapter[dict[str, Any]] = TypeAdapter(row)
+        self._many: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(Annotated[list[row], MinLen(1), MaxLen(most)])
+        self.names = [column["name"] for column in signature["inputs"]]
+
+    def read(self, body: bytes) -> tuple[list[dict[str, Any]], bool]:
+        """The rows of a JSON object (one) or list (many), and whether it was a list."""
+        many = body.lstrip(b" \t\r\n").startswith(b"[")
+        try:
+            found = self._many.validate_json(body) if many else [self._one.validate_json(body)]
+        except ValidationError as error:
+            raise WrongRows(faults(error)) from None
+        _twins.decode(body.decode())
+        return found, many
+
+    def check(self, rows: list[dict[str, Any]], first: int = 0) -> list[dict[str, Any]]:
+        """Rows of a file, which are Python's values already; `first` is the number of the first."""
+        found = []
+        for place, row in enumerate(rows, start=first):
+            try:
+                found.append(self._one.validate_python(row))
+            except ValidationError as error:
+                raise WrongRows(faults(error, (place,))) from None
+        return found
+
+    def columns(self, rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+        """The same by column, as the model takes them."""
+        return {name: [row[name] for row in rows] for name in self.names}
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of a row."""
+        return self._one.json_schema()
+
+
+def _row_type(signature: Mapping[str, Any]) -> Any:
+    fields = {column["name"]: _field(column, signature["examples"]) for column in signature["inputs"]}
+    row = TypedDict("Row", fields)  # type: ignore[misc]
+    row.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    return row
+
+
+def _field(column: Mapping[str, Any], examples: Iterable[Mapping[str, Any]]) -> Any:
+    shown = [example["inputs"][column["name"]] for example in examples]
+    distinct = list({json.dumps(value): value for value in shown}.values())
+    told = Field(title=column["name"], description=describe(column), examples=distinct)
+    return Annotated[TYPES[column["type"]] | None, told]
+
+
+def describe(column: Mapping[str, Any]) -> str:
+    """What the model knows of an input: the range or the levels that it learned from."""
+    if "least" in column:
+        return f"{column['type']}, learned from {column['least']} to {column['greatest']}"
+    if "levels" in column:
+        levels = ", ".join(level or "(none)" for level in column["levels"][:20])
+        more = len(column["levels"]) - 20
+        return f"category, learned: {levels}" + (f" and {more} more" if more > 0 else "")
+    return str(column["type"])
+
+
+def faults(error: ValidationError, before: tuple[int, ...] = ()) -> list[dict[str, Any]]:
+    """Place and reason of each value that does not fit, the first twenty."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [{"where": [*before, *one["loc"]], "reason": one["msg"]} for one in found[:20]]
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twin = next(name for name in names if names.count(name) > 1)
+        raise WrongRows([{"where": [twin], "reason": "the field is given twice"}])
+
+
+_twins = json.JSONDecoder(object_pairs_hook=_once)

@@ -1,0 +1,52 @@
+"""Runs the service until it is told to end."""
+
+import socket
+
+import typer
+import uvicorn
+
+from ..errors import BadInput
+from . import logs
+from .app import create_app
+from .settings import Settings
+
+GRACE = 3  # seconds that requests have to end
+MOST_CONNECTIONS = 1000
+
+
+def serve(settings: Settings) -> None:
+    """Listens until SIGINT or SIGTERM. Raises BadInput when the port is taken or there is no model."""
+    logs.set_up()
+    app = create_app(settings)
+    with _listening(settings.host, settings.port) as listener:
+        service = app.state.service
+        service.start()
+        host, port = listener.getsockname()[:2]
+        typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{port} predicts with model {service.served.version}")
+        if service.access.is_open:
+            typer.echo("open to whoever works on this machine, and nobody else → nb token new NAME --scope predict")
+        elif not service.access.has_tokens:
+            typer.echo("nobody may call yet → nb token new NAME --scope predict")
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=30,
+        )
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise BadInput(f"cannot listen on {host}:{port} ({error.strerror}) → nb serve --port …, or --host") from None
+    return listener

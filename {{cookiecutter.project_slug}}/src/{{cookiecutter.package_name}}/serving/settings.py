@@ -1,0 +1,62 @@
+"""What the service is told by the environment; each name stands in deploy/.env.example."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge, Interval
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ..errors import BadInput
+from ..paths import ROOT
+
+Bytes = Annotated[int, Ge(1)]
+Count = Annotated[int, Ge(1)]
+
+
+class Settings(BaseSettings):
+    """Where the service listens, what it serves and keeps, and how much it takes."""
+
+    model_config = SettingsConfigDict(env_prefix="NB_", frozen=True, populate_by_name=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Interval(ge=0, le=65535)] = 8000
+    state: Path = ROOT / "service"  # the folder of the embedded database and of the models that were verified
+    database_url: str = Field("", validation_alias="DATABASE_URL")  # empty: SQLite in `state`
+    model: str = ""  # empty: the files that the pipeline left; models:/NAME@ALIAS: MLflow's registry
+    tracking_uri: str = Field("", validation_alias="MLFLOW_TRACKING_URI")
+    poll: Annotated[float, Ge(0.1)] = 10.0  # seconds between two looks for another model
+    max_body: Bytes = 10_000_000  # of a request but a file
+    max_file: Bytes = 200_000_000
+    max_rows: Count = 1000  # in one request but a file
+    rate: Count = 1000  # requests of one caller in a second
+    log_inputs: bool = False  # whether the log may hold what was asked
+
+    @property
+    def database(self) -> str:
+        """The address as SQLAlchemy wants it, with the driver that is installed for PostgreSQL."""
+        url = self.database_url or f"sqlite:///{self.state / 'service.db'}"
+        scheme, _, rest = url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme in {"postgres", "postgresql"} else url
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def read(**told: object) -> Settings:
+    """The settings of the environment, but what the command line tells. Raises BadInput with the variable's name."""
+    try:
+        return Settings(**{name: value for name, value in told.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        variable = name if name.isupper() else f"NB_{name.upper()}"
+        raise BadInput(f"{variable} is wrong: {fault['msg']} → set it anew, see deploy/.env.example") from None
