@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from servers import Postgres, postgres_programs, postgres_server
 
 TEMPLATE = Path(__file__).parents[1]
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}"
@@ -118,3 +119,13 @@ def finished(baked: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) ->
 def worked(finished: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the finished project, to go on from."""
     yield Path(shutil.copytree(finished, tmp_path / finished.name))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server; who stops it starts it again."""
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("needs PostgreSQL's server: apt-get install postgresql")
+    with postgres_server(programs) as server:
+        yield server

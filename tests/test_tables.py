@@ -3,17 +3,14 @@
 import json
 import os
 import re
-import shutil
-import socket
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from bad_tables import BAD, write
 from conftest import LIBRARIES, Run, bake, beside, commit, git
+from servers import Postgres
 
 pytestmark = pytest.mark.slow
 HERE = Path(__file__).parent
@@ -172,30 +169,6 @@ def test_automl_chooses_the_estimator_and_its_model_is_served(worked: Path, run:
     assert told.returncode == 2 and "is not installed → uv sync --group automl" in told.stderr
 
 
-@pytest.fixture
-def postgres(tmp_path: Path) -> Iterator[str]:
-    """The address of a PostgreSQL server of its own, which root may not run itself."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    programs = folders[-1] if folders else Path(shutil.which("initdb") or "absent").parent
-    if not (programs / "initdb").exists():
-        pytest.skip("needs PostgreSQL's server: apt-get install postgresql")
-    place = Path(tempfile.mkdtemp(prefix="postgres"))
-    somebody = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if somebody:
-        shutil.chown(place, "postgres", "postgres")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data, options = place / "data", f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={place}"
-    control = [*somebody, str(programs / "pg_ctl"), "-D", str(data)]
-    quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": place}
-    subprocess.run([*somebody, str(programs / "initdb"), "-A", "trust", "-U", "me", str(data)], **quiet)
-    subprocess.run([*control, "-o", options, "-w", "-l", str(place / "log"), "start"], **quiet)
-    yield f"postgresql://me:secret@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
-    shutil.rmtree(place)
-
-
 FILL = """
 import psycopg, sys
 with psycopg.connect(sys.argv[1]) as store:
@@ -207,21 +180,25 @@ with psycopg.connect(sys.argv[1]) as store:
 """
 
 
-def test_a_query_is_a_source_and_its_password_stays_out(postgres: str, project: Path, run: Run) -> None:
-    libraries = beside("psycopg", "psycopg-binary")
-    paths = {"PYTHONPATH": os.pathsep.join([str(project / "src"), str(libraries)])}
-    filled = run(project, "python", "-c", FILL, postgres, **paths)
+def test_a_query_is_a_source_and_its_password_stays_out(
+    postgres: Postgres, project: Path, run: Run, tmp_path: Path
+) -> None:
+    filled = run(project, "python", "-c", FILL, postgres.address)
     assert filled.returncode == 0, filled.stderr
-    ask = ["nb", "data", "use", postgres, "--target", "price", "--query"]
-    done = run(project, *ask, "SELECT * FROM houses", **paths)
+    ask = ["nb", "data", "use", postgres.address, "--target", "price", "--query"]
+    done = run(project, *ask, "SELECT * FROM houses")
     assert "200 rows × 4 columns" in done.stdout and "  sold   datetime" in done.stdout, done.stderr + done.stdout
     assert "postgresql://127.0.0.1" in (project / "params.yaml").read_text("utf-8")
     assert not any("secret" in (project / name).read_text("utf-8") for name in ("params.yaml", "README.md"))
-    wrong = run(project, *ask, "SELECT * FROM castles", **paths)
+    wrong = run(project, *ask, "SELECT * FROM castles")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1) and "castles" in wrong.stderr
-    away = run(project, "nb", "data", "use", "postgresql://me:secret@127.0.0.1:9/x", "--query", "SELECT 1", **paths)
+    away = run(project, "nb", "data", "use", "postgresql://me:secret@127.0.0.1:9/x", "--query", "SELECT 1")
     assert away.returncode == 4 and "secret" not in away.stderr + wrong.stderr
-    assert run(project, *ask, "SELECT 1").stderr.endswith("is not installed → uv sync --group postgresql\n")
+    absent = "raise ModuleNotFoundError(name='psycopg')"  # as in an environment without the service
+    (tmp_path / "psycopg.py").write_text(absent, encoding="utf-8")
+    paths = os.pathsep.join([str(tmp_path), str(project / "src")])
+    without = run(project, *ask, "SELECT 1", PYTHONPATH=paths)
+    assert without.stderr.endswith("is not installed → uv sync --group postgresql\n")
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -163,6 +163,17 @@ def restore(file: Annotated[Path, typer.Argument(help="What nb db backup made.")
         typer.echo(f"restored {_counted(database.restore(store, file))}")
 
 
+@db.command()
+def export(file: Annotated[Path, typer.Argument(help="A new Parquet file.")]) -> None:
+    """Write every labelled prediction as a row of the table, for the pipeline: review it, then nb data feedback."""
+    from .data import read_json
+    from .paths import SIGNATURE
+    from .serving import database
+
+    with _said(), _store() as store:
+        typer.echo(f"{file}: {database.export(store, read_json(SIGNATURE), file)} labelled predictions")
+
+
 @token.command("new")
 def new_token(
     name: Annotated[str, typer.Argument(help="Of the person or program; labels will bear it.")],
@@ -236,6 +247,15 @@ def _store() -> Iterator["Store"]:
 
 def _counted(rows: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in rows.items())
+
+
+@table.command()
+def feedback(file: Annotated[Path, typer.Argument(help="What nb db export wrote, reviewed.")]) -> None:
+    """Let the project learn from labelled predictions too: adds the file's rows to those it has, tracked by DVC."""
+    from .intake import take_feedback
+
+    with _said():
+        typer.echo("\n".join(take_feedback(ROOT, file)))
 
 
 def _fail_with(faults: list[str]) -> None:

@@ -18,9 +18,10 @@ import pandas as pd
 from pyarrow import parquet
 from ruamel.yaml.comments import CommentedMap
 
-from . import expectations, sources, understanding
+from . import expectations, labelled, sources, understanding
 from .data import write_json
 from .errors import BadInput, Unreachable, first_line
+from .kinds import Reading
 from .parameters import LEFT_OUT
 from .paths import STATE
 from .pipeline.project import Project, load, writer
@@ -28,6 +29,7 @@ from .understanding import Proposal
 
 NUMERIC = ("number", "integer", "amount")
 RAW = PurePosixPath("data/raw")
+FEEDBACK = RAW / "feedback.parquet"
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle", "duckdb")
 TRAINING: dict[str, dict[str, Any]] = {
     "classification": {
@@ -90,6 +92,7 @@ def use(root: Path, wish: Wish) -> list[str]:
         _write_description(project, source, target, proposal, table)
         _write_training(project, proposal)
         _write_roles(project, target, proposal)
+        _forget_feedback(project)
         write_json(suite, root / "expectations" / "suite.json")
     if wish.licence:
         project.params["describe"]["data_license"] = _one_line(wish.licence)
@@ -97,6 +100,45 @@ def use(root: Path, wish: Wish) -> list[str]:
     _dump(project.pipeline, root / "dvc.yaml")
     _write_readme(root, project.params, table)
     return _summary(final, target, proposal, table, known)
+
+
+def take_feedback(root: Path, file: Path) -> list[str]:
+    """Adds labelled predictions to those of the project, a later label in place of an earlier; what to tell."""
+    project = load(root)
+    ingest, target = project.params["ingest"], str(project.params["prepare"]["target"])
+    if not file.is_file():
+        raise BadInput(f"there is no file {file} → nb db export {file}")
+    reading = Reading(columns=dict(ingest["columns"]))
+    given = labelled.read(file, reading)
+    if target not in given:
+        raise BadInput(f"{file} has no column '{target}', which the project predicts → nb db export of its own service")
+    final = root / FEEDBACK
+    found = parquet.read_table(file).to_pandas()
+    if ingest["feedback"] and final.is_file():
+        known = pd.read_parquet(final)
+        found = pd.concat([known, found]).drop_duplicates(labelled.ID, keep="last")
+    part = final.with_name(f".part-{final.name}")
+    found.to_parquet(part, index=False)
+    part.replace(final)
+    _dvc(root, "add", str(FEEDBACK))
+    if not ingest["feedback"]:
+        ingest["feedback"] = str(FEEDBACK)
+        project.pipeline["stages"]["ingest"]["deps"].insert(1, "${ingest.feedback}")
+        _dump(project.params, root / "params.yaml")
+        _dump(project.pipeline, root / "dvc.yaml")
+    labels = ", ".join(f"{count} {name}" for name, count in given[target].value_counts().head(10).items())
+    other = (found["predicted"].astype(str) != found[target].astype(str)).sum()
+    return [
+        f"{FEEDBACK}: {len(found)} labelled predictions, {len(given)} of them from {file} ({labels})",
+        f"the model had said otherwise of {other}; look at them, then dvc repro",
+    ]
+
+
+def _forget_feedback(project: Project) -> None:
+    """Of another table, what was labelled before says nothing."""
+    if project.params["ingest"]["feedback"]:
+        project.params["ingest"]["feedback"] = ""
+        project.pipeline["stages"]["ingest"]["deps"].remove("${ingest.feedback}")
 
 
 def _proposed(project: Project, wish: Wish, place: Path, target: str) -> tuple[Proposal, bool]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from ..encoding import as_text
 from ..errors import BadInput
 from .store import MIGRATIONS, VERSION, VERSION_TABLE, Store, metadata
 
@@ -88,3 +90,39 @@ def _chunks(connection: sa.Connection, table: sa.Table) -> Iterator[list[dict[st
     found = connection.execution_options(stream_results=True).execute(sa.select(table))
     for rows in found.mappings().partitions(TOGETHER):
         yield [dict(row) for row in rows]
+
+
+def export(store: Store, signature: dict[str, Any], target: Path) -> int:
+    """Writes every prediction that has a label as a row of the table, with the label as its target; how many."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    if target.exists():
+        raise BadInput(f"{target} exists → name a new file")
+    rows = store.labelled()
+    if not rows:
+        raise BadInput("no prediction has a label yet → label some on the service's pages, or by POST /feedback")
+    columns: dict[str, list[Any]] = {
+        column["name"]: [_value(row["inputs"].get(column["name"]), column["type"]) for row in rows]
+        for column in signature["inputs"]
+    }
+    regression = signature["task"] == "regression"
+    columns[signature["target"]] = [float(row["label"]) if regression else row["label"] for row in rows]
+    kept = {"prediction_id": "id"} | {n: n for n in ("predicted", "model_version", "labelled_by", "labelled_at")}
+    columns |= {name: [row[source] for row in rows] for name, source in kept.items() if name not in columns}
+    part = target.with_name(f".part-{target.name}")
+    try:
+        parquet.write_table(pa.table(columns), part)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(rows)
+
+
+def _value(value: Any, kind: str) -> Any:
+    """A kept input as a value of its column: the database has times as text, and a category may be a number."""
+    if value is None:
+        return None
+    if kind == "datetime":
+        return datetime.fromisoformat(value).astimezone(UTC)
+    return bool(value) if kind == "boolean" else as_text(value) if kind in {"category", "text"} else float(value)

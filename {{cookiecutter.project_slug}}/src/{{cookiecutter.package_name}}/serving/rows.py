@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from annotated_types import Interval, MaxLen, MinLen
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from annotated_types import Interval, MaxLen
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, conlist
 from typing_extensions import TypedDict
 
 LONGEST = 100_000  # letters of one value, as in a table
@@ -52,7 +52,7 @@ class Rows:
     def __init__(self, signature: Mapping[str, Any], most: int) -> None:
         row = _row_type(signature)
         self._one: TypeAdapter[dict[str, Any]] = TypeAdapter(row)
-        self._many: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(Annotated[list[row], MinLen(1), MaxLen(most)])
+        self._many: TypeAdapter[list[dict[str, Any]]] = TypeAdapter(conlist(row, min_length=1, max_length=most))
         self.names = [column["name"] for column in signature["inputs"]]
 
     def read(self, body: bytes) -> tuple[list[dict[str, Any]], bool]:
