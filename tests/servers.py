@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -97,7 +97,7 @@ def _port(process: subprocess.Popen[str], said: list[str]) -> int:
     ends = time.monotonic() + PATIENCE
     while time.monotonic() < ends and process.poll() is None:
         for line in list(said):
-            if found := re.match(r"http://127\.0\.0\.1:(\d+) predicts", line):
+            if found := re.match(r"http://[\d.]+:(\d+) predicts", line):
                 _wait_for(int(found[1]))
                 return int(found[1])
         time.sleep(0.02)
@@ -144,17 +144,16 @@ class Load:
 
     def _ask(self) -> None:
         body = json.dumps(self.content).encode()
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        while not self._stop.is_set():
-            try:
-                connection.request("POST", self.path, body, {"content-type": "application/json"})
-                got = connection.getresponse()
-                self.answers.append(Answer(got.status, {}, got.read()))
-            except (OSError, HTTPException) as error:
-                self.failures.append(repr(error))
-                connection.close()
-                if self._stop.wait(0.05):
-                    return
+        with closing(HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            while not self._stop.is_set():
+                try:
+                    connection.request("POST", self.path, body, {"content-type": "application/json"})
+                    got = connection.getresponse()
+                    self.answers.append(Answer(got.status, {}, got.read()))
+                except (OSError, HTTPException) as error:
+                    self.failures.append(repr(error))
+                    connection.close()
+                    self._stop.wait(0.05)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from annotated_types import Ge, Interval
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..errors import BadInput
@@ -13,6 +13,7 @@ from ..paths import ROOT
 
 Bytes = Annotated[int, Ge(1)]
 Count = Annotated[int, Ge(1)]
+POSTGRESQL = {"postgres", "postgresql"}
 
 
 class Settings(BaseSettings):
@@ -33,12 +34,19 @@ class Settings(BaseSettings):
     rate: Count = 1000  # requests of one caller in a second
     log_inputs: bool = False  # whether the log may hold what was asked
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_known(cls, url: str) -> str:
+        if url and url.partition("://")[0] not in {"sqlite", *POSTGRESQL}:
+            raise ValueError("it is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+        return url
+
     @property
     def database(self) -> str:
         """The address as SQLAlchemy wants it, with the driver that is installed for PostgreSQL."""
         url = self.database_url or f"sqlite:///{self.state / 'service.db'}"
         scheme, _, rest = url.partition("://")
-        return f"postgresql+psycopg://{rest}" if scheme in {"postgres", "postgresql"} else url
+        return f"postgresql+psycopg://{rest}" if scheme in POSTGRESQL else url
 
     @property
     def is_local(self) -> bool:
