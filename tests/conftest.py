@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from cookiecutter.main import cookiecutter
+from playwright.sync_api import Browser, sync_playwright
 from servers import Postgres, postgres_programs, postgres_server
 
 TEMPLATE = Path(__file__).parents[1]
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}"
 LIBRARIES = ("flaml", "lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common")
 BUILD = TEMPLATE / "build" / "tests"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = "gpu quic background-networking component-update sync"
+SWITCHES = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in QUIET.split())]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -129,3 +133,14 @@ def postgres() -> Iterator[Postgres]:
         pytest.skip("needs PostgreSQL's server: apt-get install postgresql")
     with postgres_server(programs) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()

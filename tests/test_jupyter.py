@@ -1,7 +1,6 @@
 """JupyterLab itself, in a browser: running and saving a notebook by hand leaves the project as the pipeline left it."""
 
 import json
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,29 +9,15 @@ from typing import Any
 
 import pytest
 from conftest import Run, git
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from test_run import STAGES, answers, served
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = "gpu quic background-networking component-update sync"
-SWITCHES = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in QUIET.split())]
 PATIENCE = 120_000  # milliseconds, for what needs a kernel
 # Not what is said on stderr: Python warns of an import once, and not when the notebook runs again
 RESULTS = '.jp-Notebook .jp-OutputArea-output:not([data-mime-type="application/vnd.jupyter.stderr"])'
 WITHOUT_EXTENSION = "--ServerApp.jpserver_extensions={'wine_quality.pipeline.jupyter': False}"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt install chromium"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
+pytestmark = pytest.mark.slow
 
 
 @contextmanager

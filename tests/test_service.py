@@ -206,8 +206,8 @@ def test_who_may_do_what(worked: Path, run: Run, environment: dict[str, str]) ->
     )
     with serving(worked, environment) as service:
         described = service.ask("/openapi.json", authorization=f"Bearer {tokens['predict']}").json["paths"]
-        open_to_all = {"/health/live", "/health/ready", "/style.css", "/login"}
-        routes = {*described, "/openapi.json", "/", "/label", "/history", "/card", "/login", "/style.css"}
+        open_to_all = {"/health/live", "/health/ready", "/style.css", "/icon.svg", "/login"}
+        routes = {*described, "/openapi.json", "/", "/label", "/history", "/card", "/login", "/style.css", "/icon.svg"}
         for path in routes:
             scope = next((name for name, paths in needed.items() if path in paths.split()), "")
             content = {"/predict": one, "/predict/file": b"a", "/feedback": {"id": "x", "label": "Barolo"}}.get(path)

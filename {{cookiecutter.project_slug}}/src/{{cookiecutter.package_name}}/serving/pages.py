@@ -26,6 +26,7 @@ router = APIRouter(include_in_schema=False)
 FOLDER = Path(__file__).with_name("templates")
 PAGES = (("/", "Predict"), ("/label", "Label"), ("/history", "History"), ("/card", "Model"))
 IN_QUEUE, IN_HISTORY = 10, 50
+SCROLLED = '<div class="scroll" role="group" aria-label="Table" tabindex="0">'
 MONTH = 30 * 24 * 3600  # seconds that a browser stays signed in
 
 
@@ -102,6 +103,9 @@ def card(request: Request) -> Response:
     text = served.text("MODEL_CARD.md") or "*The model came without a card.*"
     _, _, body = text.partition("\n---\n") if text.startswith("---\n") else ("", "", text)
     rendered = MarkdownIt("commonmark", {"html": False}).enable("table").render(body.replace("\n# ", "\n## ", 1))
+    focusable = (("<pre>", '<pre tabindex="0">'), ("<table>", f"{SCROLLED}<table>"), ("</table>", "</table></div>"))
+    for tag, instead in focusable:
+        rendered = rendered.replace(tag, instead)
     safe = Markup(rendered)  # noqa: S704 - without HTML of its own
     return _html(request, "card.html", card=safe, adopted_at=served.adopted_at, source=served.source)
 
@@ -118,6 +122,12 @@ def plot(request: Request, name: str) -> Response:
 def style() -> Response:
     """How the pages look."""
     return FileResponse(FOLDER / "style.css")
+
+
+@router.get("/icon.svg")
+def icon() -> Response:
+    """What a browser's tab shows."""
+    return FileResponse(FOLDER / "icon.svg")
 
 
 @router.get("/login")
