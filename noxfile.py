@@ -45,7 +45,7 @@ def tests(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
-    session.run("pytest", "-m", f"not ({left_out})", *arguments)
+    session.run("pytest", "-m", f"not ({left_out})", "--numprocesses", "2", "--dist", "loadfile", *arguments)
 
 
 @nox.session

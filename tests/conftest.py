@@ -15,6 +15,7 @@ TEMPLATE = Path(__file__).parents[1]
 SOURCE = TEMPLATE / "{{cookiecutter.project_slug}}"
 LIBRARIES = ("flaml", "lightgbm", "xgboost-cpu", "onnxmltools", "onnxconverter-common")
 BUILD = TEMPLATE / "build" / "tests"
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")  # each process of the tests has an environment of its own
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = "gpu quic background-networking component-update sync"
 SWITCHES = ["--no-sandbox", "--no-first-run", *(f"--disable-{name}" for name in QUIET.split())]
@@ -56,7 +57,7 @@ def beside(*libraries: str, whole: bool = False) -> Path:
 
     What they need is in the environment already, unless they are to come `whole`.
     """
-    folder = BUILD / "libraries" / libraries[0]
+    folder = BUILD / WORKER / "libraries" / libraries[0]
     command = ["uv", "pip", "install", "--quiet", "--target", str(folder), *([] if whole else ["--no-deps"])]
     subprocess.run([*command, "--exclude-newer", "2026-11-15", *libraries], check=True)
     return folder
@@ -73,7 +74,7 @@ def baked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def environment(baked: Path) -> dict[str, str]:
     """The variables with which a command finds the one environment that all projects under test share."""
-    place = BUILD / "environment"
+    place = BUILD / WORKER / "environment"
     outer = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW", "VIRTUAL_ENV"))}
     variables = outer | {"UV_PROJECT_ENVIRONMENT": str(place), "NO_COLOR": "1", "COLUMNS": "200"}
     subprocess.run(["uv", "sync", "--quiet", "--compile-bytecode"], cwd=baked, env=variables, check=True)

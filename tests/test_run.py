@@ -330,9 +330,10 @@ def test_the_projects_own_tests_pass_and_leave_no_trace(worked: Path, run: Run) 
 
 
 def test_telemetry_is_off_unless_the_user_wants_it(worked: Path, run: Run) -> None:
-    code = "import os; print(os.environ['MLFLOW_DISABLE_TELEMETRY'], os.environ['DVC_NO_ANALYTICS'])"
-    assert run(worked, "python", "-c", code).stdout == "true true\n"
-    assert run(worked, "python", "-c", code, MLFLOW_DISABLE_TELEMETRY="false").stdout == "false true\n"
+    names = ("MLFLOW_DISABLE_TELEMETRY", "DVC_NO_ANALYTICS", "ORT_DISABLE_TELEMETRY")
+    code = f"import os; print(*(os.environ[name] for name in {names}))"
+    assert run(worked, "python", "-c", code).stdout == "true true 1\n"
+    assert run(worked, "python", "-c", code, MLFLOW_DISABLE_TELEMETRY="false").stdout == "false true 1\n"
 
 
 @contextmanager

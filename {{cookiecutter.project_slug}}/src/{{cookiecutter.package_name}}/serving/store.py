@@ -261,8 +261,9 @@ def _engine(url: str, synchronous: str) -> sa.Engine:
                 connection.execute(f"PRAGMA {pragma}")
 
         return engine
-    silent = {"connect_timeout": round(PATIENCE), "options": f"-c statement_timeout={PATIENCE * 1000:.0f}"}
-    return sa.create_engine(url, connect_args=silent, pool_timeout=PATIENCE, pool_use_lifo=True, **how)
+    limits = f"-c statement_timeout={PATIENCE * 1000:.0f}"
+    there = {"connect_timeout": round(PATIENCE), "options": limits, "client_encoding": "utf8"}
+    return sa.create_engine(url, connect_args=there, pool_timeout=PATIENCE, pool_use_lifo=True, **how)
 
 
 def _impatient(url: str) -> sa.Connection:
