@@ -76,6 +76,12 @@ def rows(session: nox.Session) -> None:
 
 
 @nox.session
+def serving(session: nox.Session) -> None:
+    """The service against its peers: rates, times, memory, size."""
+    session.run("uv", "run", "--group", "benchmarks", "benchmarks/serving.py", *session.posargs)
+
+
+@nox.session
 def pictures(session: nox.Session) -> None:
     """The README's pictures, from the demo (run that first; needs Chromium)."""
     session.run("uv", "run", "--group", "pictures", "docs/pictures.py")

@@ -21,7 +21,7 @@ deploy/Dockerfile deploy/Dockerfile.dockerignore deploy/.env.example deploy/comp
 expectations/suite.json
 notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb notebooks/export.ipynb
 notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb params.yaml pyproject.toml
-tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py tests/test_science.py
+tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py tests/test_science.py tests/test_serving.py
 tests/test_search.py
 """.split()
 )

@@ -11,7 +11,8 @@ from .settings import Settings
 from .store import Store
 
 SCOPES = ("predict", "feedback", "admin")  # admin may do all
-COOKIE = "token"
+COOKIE = "nb_token"
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")  # what a proxy adds
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -84,7 +85,8 @@ class Access:
             return self._with(cookie)
         if not self.is_open:
             raise Denied(401, "a token is needed → Authorization: Bearer …, made by nb token new NAME --scope predict")
-        if urlsplit(f"//{headers.get('host', '')}").hostname not in LOOPBACK:
+        is_local = urlsplit(f"//{headers.get('host', '')}").hostname in LOOPBACK
+        if not is_local or any(name in headers for name in FORWARDED):
             raise Denied(403, "without a token, the service is for this machine alone → call it as localhost")
         return LOCAL
 

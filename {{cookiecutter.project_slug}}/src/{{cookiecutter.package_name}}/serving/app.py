@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from fastapi import FastAPI
 
-from ..errors import Unreachable
+from ..errors import first_line
 from . import api, pages, problems
 from .description import described
 from .door import Door
 from .service import Service
 from .settings import Settings
 
+log = structlog.get_logger()
 TIDY = 1.0  # seconds of predictions in SQLite's log
 REFRESH = 2.0  # seconds until a new token is known, and a revoked one is not
 
@@ -50,7 +52,15 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def _every(seconds: float, act: Callable[[], Any]) -> None:
+    """Acts again and again, whatever goes wrong with it: the log says so, each time that it is something else."""
+    said = ""
     while True:
         await asyncio.sleep(seconds)
-        with suppress(Unreachable):
+        try:
             await asyncio.to_thread(act)
+        except Exception as error:
+            if str(error) != said:
+                log.warning("beside the requests", what=act.__qualname__, reason=first_line(error))
+            said = str(error)
+        else:
+            said = ""

@@ -38,6 +38,9 @@ class Table(ABC):
         for name in self.inputs:
             if name not in names:
                 raise WrongRows([{"where": [name], "reason": "the table has no such column"}])
+        for name in names:
+            if names.count(name) > 1:
+                raise WrongRows([{"where": [name], "reason": "two columns have this name"}])
         for name in self.added:
             if name in names:
                 raise WrongRows([{"where": [name], "reason": "the answer has a column of this name: rename yours"}])
@@ -147,6 +150,12 @@ def from_text(row: Mapping[str, str], signature: Mapping[str, Any], number: int 
     return found
 
 
+def _number(text: str) -> float:
+    if "_" in text:  # which Python allows
+        raise ValueError(text)
+    return float(text)
+
+
 def _plain(column: Any, pa: Any) -> list[Any]:
     if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
         column = column.cast(pa.float64())
@@ -154,7 +163,7 @@ def _plain(column: Any, pa: Any) -> list[Any]:
 
 
 FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    "number": float,
+    "number": _number,
     "boolean": lambda text: BOOLEANS[text.lower()],
     "datetime": datetime.fromisoformat,
     "category": str,

@@ -64,7 +64,7 @@ def queue(request: Request, saved: str = "") -> Response:
 async def label(request: Request) -> Response:
     """Records one label, and goes back to where it was given."""
     caller, given = _page(request, "feedback"), await _sent(request)
-    one = (given.get("id", ""), given.get("label", ""))
+    one = (_whole(given.get("id", "")), given.get("label", ""))
     try:
         await asyncio.to_thread(service(request).label, [one], caller)
     except KeyError:

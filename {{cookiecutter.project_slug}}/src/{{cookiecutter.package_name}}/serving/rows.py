@@ -14,7 +14,8 @@ STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 GREATEST = 3.4028234e38  # that the model's 32 bits hold
 
 
-def _whole(text: str) -> str:
+def whole(text: str) -> str:
+    """The text; raises ValueError for one that PostgreSQL does not keep."""
     if "\0" in text:
         raise ValueError("a NUL has no place in a text")
     return text
@@ -28,7 +29,7 @@ def _within(time: datetime) -> datetime:
 
 
 Number = Annotated[float, Interval(ge=-GREATEST, le=GREATEST)]
-Text = Annotated[str, MaxLen(LONGEST), AfterValidator(_whole)]
+Text = Annotated[str, MaxLen(LONGEST), AfterValidator(whole)]
 TYPES: dict[str, Any] = {
     "number": Number,
     "boolean": bool | Annotated[int, Interval(ge=0, le=1)],

@@ -49,7 +49,8 @@ class Service:
             self._adopt_new()
         except (BadInput, Unreachable, Refused) as error:
             if not self.models.adopted():
-                raise BadInput(str(error)) from None
+                told = str(error)
+                raise BadInput(told if "→" in told else f"the model cannot be served: {told} → dvc repro") from None
             log.warning("model kept", reason=str(error))
         self._load()
         self._scorer = Scorer(self.store)

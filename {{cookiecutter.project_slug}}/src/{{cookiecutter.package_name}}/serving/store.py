@@ -188,10 +188,6 @@ class Store:
         query = sa.select(*_columns).select_from(_labelled).where(labels.c.id.is_(None)).limit(limit)
         return self._all(query.order_by(predictions.c.uncertainty.desc(), predictions.c.id.desc()))
 
-    def get(self, id_: str) -> dict[str, Any] | None:
-        found = self._all(sa.select(*_columns).select_from(_labelled).where(predictions.c.id == id_))
-        return found[0] if found else None
-
     def labelled(self) -> list[dict[str, Any]]:
         """Every prediction that has a label, the oldest first."""
         query = sa.select(*_columns).select_from(_labelled).where(labels.c.id.is_not(None))

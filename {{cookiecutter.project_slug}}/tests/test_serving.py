@@ -1,0 +1,117 @@
+"""The service's parts: what it takes, what it keeps, which model it lets answer."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from {{cookiecutter.package_name}} import data, estimators, export, features, labelled
+from {{cookiecutter.package_name}}.errors import BadInput
+from {{cookiecutter.package_name}}.inference import Model
+from {{cookiecutter.package_name}}.kinds import Reading
+from {{cookiecutter.package_name}}.serving import access, database
+from {{cookiecutter.package_name}}.serving.models import Models, Refused
+from {{cookiecutter.package_name}}.serving.rows import Rows, WrongRows
+from {{cookiecutter.package_name}}.serving.store import Store, new_id
+
+
+@pytest.fixture
+def candidate(table: pd.DataFrame, schema: features.Schema, tmp_path: Path) -> Path:
+    """A folder with a small model, as the pipeline would leave it."""
+    tree = estimators.build("sklearn.tree.DecisionTreeClassifier", {}, "classification", random_state=0)
+    model = features.pipeline(schema, tree).fit(*features.inputs_and_labels(table, schema))
+    onnx = export.convert(model, schema)
+    signature = export.signature(onnx, schema)
+    data.write_bytes(onnx, tmp_path / "candidate" / "model.onnx")
+    examples = export.examples(Model(onnx, signature), table)
+    data.write_json(signature | {"examples": examples}, tmp_path / "candidate" / "signature.json")
+    return tmp_path / "candidate"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    store = Store(f"sqlite:///{tmp_path / 'service.db'}")
+    database.upgrade(store)
+    yield store
+    store.close()
+
+
+def kept(**more: Any) -> dict[str, Any]:
+    """A prediction as the store takes it."""
+    row = {"id": new_id(), "made_at": datetime.now(UTC), "request_id": "r", "caller": "me", "model_version": "m"}
+    return (
+        row
+        | {"inputs": {"size": 1.0}, "predicted": "a", "probabilities": None, "uncertainty": 0.2}
+        | more
+        | {"latency_ms": 1.0}
+    )
+
+
+@pytest.mark.parametrize("value", ['"1"', "true", "NaN", "1e999", "[1]", '{"a": 1}'])
+def test_a_value_of_another_type_is_refused(candidate: Path, value: str) -> None:
+    signature = json.loads((candidate / "signature.json").read_text("utf-8"))
+    rows = Rows(signature, most=2)
+    with pytest.raises(WrongRows):
+        rows.read(f'{{"size": {value}, "noise": 1, "colour": "red"}}'.encode())
+    assert rows.read(b'{"size": 1, "noise": null, "colour": "blue"}')[0][0]["colour"] == "blue"
+    with pytest.raises(WrongRows, match="given twice"):
+        rows.read(b'{"size": 1, "size": 2, "noise": 1, "colour": "red"}')
+
+
+def test_a_label_is_recorded_once_and_can_be_corrected(store: Store) -> None:
+    one, other = kept(), kept(uncertainty=0.5)
+    assert store.add_at_once([one, other])
+    assert [row["id"] for row in store.queue(5)] == [other["id"], one["id"]]  # the least certain first
+    assert store.add_labels([(one["id"], "a")], "anna") == [True]
+    assert store.add_labels([(one["id"], "a")], "anna") == [False]
+    with pytest.raises(KeyError):
+        store.add_labels([(one["id"], "b"), (new_id(), "a")], "anna")
+    assert store.add_labels([(one["id"], "b")], "bert") == [True]
+    assert [(row["label"], row["labelled_by"]) for row in store.labelled()] == [("b", "bert")]
+    assert store.count() == {"predictions": 2, "labelled": 1}
+
+
+def test_a_model_that_does_not_know_its_examples_is_refused_and_not_tried_again(
+    candidate: Path, tmp_path: Path
+) -> None:
+    models = Models(tmp_path / "models")
+    models.adopt(candidate, "first", "a test")
+    version = models.load(10).version
+    signature = json.loads((candidate / "signature.json").read_text("utf-8"))
+    signature["examples"][0]["probabilities"] = dict.fromkeys(signature["classes"], 0.3)
+    data.write_json(signature, candidate / "signature.json")
+    with pytest.raises(Refused, match="says something else of example 1"):
+        models.adopt(candidate, "second", "a test")
+    assert "second" in models.refused() and models.load(10).version == version
+
+
+def test_a_token_is_known_until_it_is_revoked(store: Store) -> None:
+    token = access.make(store, "anna", ["predict"])
+    assert token not in json.dumps(store.list_tokens(), default=str)
+    with pytest.raises(BadInput, match="already"):
+        access.make(store, "anna", ["admin"])
+    store.revoke_token("anna")
+    assert store.list_tokens() == []
+
+
+def test_labelled_predictions_become_rows_of_the_table(
+    store: Store, candidate: Path, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    row = kept(inputs={"size": 2.5, "noise": None, "colour": "red"})
+    store.add_at_once([row])
+    store.add_labels([(row["id"], "large")], "anna")
+    signature = json.loads((candidate / "signature.json").read_text("utf-8"))
+    assert database.export(store, signature, tmp_path / "labelled.parquet") == 1
+    table.insert(0, "key", range(len(table)))
+    kinds = {"key": "integer", "size": "number", "noise": "number", "colour": "text", "kind": "text"}
+    longer = labelled.add(table, tmp_path / "labelled.parquet", Reading(columns=kinds))
+    assert longer.iloc[-1].to_dict() | {"noise": None} == {
+        "key": 60,
+        "size": 2.5,
+        "noise": None,
+        "colour": "red",
+        "kind": "large",
+    }
