@@ -18,11 +18,10 @@ ALWAYS = set(
     """
 .dvc/.gitignore .dvc/config .gitattributes .gitignore .pre-commit-config.yaml LICENSE README.md data/raw/wine.csv
 deploy/Dockerfile deploy/Dockerfile.dockerignore deploy/.env.example deploy/compose.yaml dvc.yaml
-expectations/suite.json
-notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb notebooks/export.ipynb
-notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb params.yaml pyproject.toml
-tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py tests/test_science.py tests/test_serving.py
-tests/test_search.py
+expectations/suite.json notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb
+notebooks/export.ipynb notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb
+params.yaml pyproject.toml tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py
+tests/test_science.py tests/test_serving.py tests/test_search.py
 """.split()
 )
 PACKAGE = set(
