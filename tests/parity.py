@@ -34,6 +34,7 @@ def parts(name: str, project: Path, folder: Path) -> tuple[dict[str, Any], pd.Da
     table, copy = TABLES[name](folder / "given"), Path(shutil.copytree(project, folder / project.name))
     intake.use(copy, intake.Wish(table.source, table.target, **table.options))
     params = parameters.read(copy / "params.yaml")
+    del params["ingest"]["feedback"]
     place, reading = copy / params["ingest"].pop("source"), sources.Reading(**params["ingest"])
     rows, prepare = sources.read(place, reading), params["prepare"]
     schema = features.describe_inputs(rows, table.target, prepare["task"], prepare["roles"])

@@ -38,8 +38,8 @@ class Service:
     """A service that runs."""
 
     port: int
-    process: subprocess.Popen[str]
     said: list[str] = field(default_factory=list)
+    process: Any = None  # of `nb serve`, where a test started it
 
     @property
     def address(self) -> str:
@@ -78,7 +78,7 @@ def serving(project: Path, environment: dict[str, str], **variables: str) -> Ite
     reader = threading.Thread(target=_read, args=(process, said), daemon=True)
     reader.start()
     try:
-        yield Service(_port(process, said), process, said)
+        yield Service(_port(process, said), said, process)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
@@ -98,18 +98,19 @@ def _port(process: subprocess.Popen[str], said: list[str]) -> int:
     while time.monotonic() < ends and process.poll() is None:
         for line in list(said):
             if found := re.match(r"http://[\d.]+:(\d+) predicts", line):
-                _wait_for(int(found[1]))
+                wait_for(int(found[1]))
                 return int(found[1])
         time.sleep(0.02)
     raise AssertionError("\n".join(said))
 
 
-def _wait_for(port: int) -> None:
-    ends = time.monotonic() + PATIENCE
+def wait_for(port: int, path: str = "/health/live", patience: float = PATIENCE) -> None:
+    """Until a server answers this path with 200."""
+    ends = time.monotonic() + patience
     while time.monotonic() < ends:
         try:
             connection = HTTPConnection("127.0.0.1", port, timeout=1)
-            connection.request("GET", "/health/live")
+            connection.request("GET", path)
             if connection.getresponse().status == 200:
                 return
         except (OSError, HTTPException):

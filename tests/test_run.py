@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from conftest import LIBRARIES, Run, beside, git
 from faults import within
+from servers import Service
 from test_contract import replace
 
 pytestmark = pytest.mark.slow
@@ -290,9 +291,9 @@ def test_a_notebook_that_calls_mlflow_itself_logs_to_the_same_run(worked: Path, 
 
 def test_a_stage_says_its_cells_and_their_times_but_in_ci_one_line(worked: Path, run: Run) -> None:
     told = run(worked, "nb", "run", "ingest", CI="").stderr.splitlines()
-    assert len(told) == 7
-    assert re.fullmatch(r"ingest +4/6  The source is read as it was understood +\d+\.\d s", told[3])
-    assert re.fullmatch(r"ingest +6 cells in \d+\.\d s\n", run(worked, "nb", "run", "ingest", CI="true").stderr)
+    assert len(told) == 8
+    assert re.fullmatch(r"ingest +4/7  The source is read as it was understood +\d+\.\d s", told[3])
+    assert re.fullmatch(r"ingest +7 cells in \d+\.\d s\n", run(worked, "nb", "run", "ingest", CI="true").stderr)
 
 
 def test_a_stage_without_its_input_says_so_before_a_kernel_starts(project: Path, run: Run) -> None:
@@ -358,6 +359,14 @@ def answers(url: str) -> str:
     raise AssertionError(f"{url} does not answer")
 
 
+def label_one(project: Path, service: Service) -> None:
+    """One prediction with its label, so that there is something to export."""
+    signature = json.loads((project / "models" / "signature.json").read_text("utf-8"))
+    example = signature["examples"][0]
+    made = service.ask("/predict", example["inputs"]).json
+    assert service.ask("/feedback", {"id": made["id"], "label": example["predicted"]}).json["recorded"] == 1
+
+
 def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, str]) -> None:
     """A user's first day: the commands of the project's README, in their order, with uv as it says."""
     text = (project / "README.md").read_text("utf-8")
@@ -374,6 +383,7 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
     servers = {
         "uv run jupyter lab": (lab, 18888, "JupyterLab"),
         "uv run mlflow ui --backend-store-uri sqlite:///mlflow.db": (["--port=15000", "--workers=1"], 15000, "MLflow"),
+        "uv run nb serve": (["--port=18000"], 18000, "Predict"),
     }
     for command in [*commands, *(one for one in table if one not in commands)]:
         if command in ("uv run dvc push", "uv run nb check --reproducible"):
@@ -382,6 +392,8 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
             more, port, title = servers[command]
             with served(project, variables, *command.split(), *more):
                 assert title in answers(f"http://127.0.0.1:{port}/"), command
+                if title == "Predict":
+                    label_one(project, Service(port))
             continue
         words = ["git", "commit", "-m", "First results"] if command.startswith("git commit") else command.split()
         words = [SHORTER.get(word, word) for word in words]

@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Run, git
-from servers import Load, Postgres, Service, serving
+from servers import Load, Postgres, Service, free_port, serving, wait_for
 
 pytestmark = pytest.mark.slow
 HEAVY = ("pandas", "sklearn", "mlflow", "matplotlib", "great_expectations", "dvc", "papermill", "skl2onnx", "alembic")
@@ -338,6 +339,70 @@ def test_a_bad_model_never_takes_the_place_of_a_good_one(
         assert service.ask("/predict", one).json["model_version"] == version  # the files' model was sent away
 
 
+REGISTER = """
+import sys
+from mlflow import MlflowClient
+
+client = MlflowClient(sys.argv[1])
+run = client.create_run(client.get_experiment_by_name("Default").experiment_id)
+for folder in ("models", "reports"):
+    client.log_artifacts(run.info.run_id, folder, folder)
+if not client.search_registered_models():
+    client.create_registered_model("wine-quality")
+made = client.create_model_version("wine-quality", f"{run.info.artifact_uri}/models", run.info.run_id)
+client.set_registered_model_alias("wine-quality", "champion", made.version)
+"""
+
+
+@contextmanager
+def mlflow_server(place: Path, environment: dict[str, str]) -> Iterator[str]:
+    """MLflow's server, with a store and artifacts of its own; yields its address."""
+    place.mkdir(exist_ok=True)
+    port = free_port()
+    program = shutil.which("mlflow", path=environment["PATH"])
+    assert program
+    command = [program, "server", "--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///store.db"]
+    variables = environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    process = subprocess.Popen([*command, "--artifacts-destination", "artifacts"], cwd=place, env=variables, **quiet)
+    try:
+        wait_for(port, "/health", patience=120)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_the_champion_of_the_registry_is_served_and_goes_on_without_it(
+    worked: Path, two_models: tuple[Files, Files], run: Run, environment: dict[str, str], tmp_path: Path
+) -> None:
+    one, there = row(worked), {"NB_MODEL": "models:/wine-quality@champion"}
+    with mlflow_server(tmp_path / "mlflow", environment) as server:
+        there["MLFLOW_TRACKING_URI"] = server
+        nobody = run(worked, "nb", "serve", **there, NB_PORT="0")
+        assert (nobody.returncode, len(nobody.stderr.splitlines())) == (2, 1) and "champion" in nobody.stderr
+        first = put(worked, two_models[0])
+        assert run(worked, "python", "-c", REGISTER, server).returncode == 0
+        with serving(worked, environment, **there) as service:
+            assert service.ask("/predict", one).json["model_version"] == first
+            assert "How good it is" in service.ask("/model").json["card"]
+            second = put(worked, two_models[1])
+            assert service.ask("/predict", one).json["model_version"] == first  # the files are not looked at
+            assert run(worked, "python", "-c", REGISTER, server).returncode == 0
+            assert until(lambda: service.ask("/predict", one).json["model_version"] == second)
+            broken = json.loads((worked / "models" / "signature.json").read_text("utf-8"))
+            broken["examples"][0]["probabilities"]["Barolo"] = 0.5
+            (worked / "models" / "signature.json").write_text(json.dumps(broken), encoding="utf-8")
+            assert run(worked, "python", "-c", REGISTER, server).returncode == 0
+            assert until(lambda: service.events("model refused"))
+            assert service.ask("/predict", one).json["model_version"] == second
+    shutil.rmtree(worked / "models")
+    with serving(worked, environment, **there) as service:  # the registry is gone, and the files too
+        assert service.ask("/predict", one).json["model_version"] == second
+    gone = run(worked, "nb", "serve", **there, NB_PORT="0", NB_STATE=str(tmp_path / "fresh"))
+    assert (gone.returncode, len(gone.stderr.splitlines())) == (4, 1) and "MLflow does not answer" in gone.stderr
+
+
 def test_a_database_that_is_away_is_said_and_comes_back(
     worked: Path, environment: dict[str, str], postgres: Postgres
 ) -> None:
@@ -417,9 +482,9 @@ def test_what_is_asked_does_not_stand_in_the_log(worked: Path, environment: dict
 def test_a_mistake_is_said_in_one_sentence(worked: Path, run: Run) -> None:
     (worked / "models" / "model.onnx").unlink()
     for command, variables, code, told in (
-        (["nb", "serve"], {}, 2, "dvc repro"),
+        (["nb", "serve"], {"NB_PORT": "0"}, 2, "dvc repro"),
         (["nb", "serve", "--port", "70000"], {}, 2, "NB_PORT"),
-        (["nb", "serve"], {"DATABASE_URL": "postgresql://me@127.0.0.1:9/x"}, 4, "does not answer"),
+        (["nb", "serve"], {"NB_PORT": "0", "DATABASE_URL": "postgresql://me@127.0.0.1:9/x"}, 4, "does not answer"),
         (["nb", "serve"], {"DATABASE_URL": "nonsense"}, 2, "DATABASE_URL"),
         (["nb", "rollback"], {}, 2, "no such earlier model"),
         (["nb", "token", "new", "me", "--scope", "all"], {}, 2, "predict, feedback, admin"),

@@ -55,7 +55,7 @@ def test_a_value_of_another_type_is_refused(candidate: Path, value: str) -> None
     signature = json.loads((candidate / "signature.json").read_text("utf-8"))
     rows = Rows(signature, most=2)
     with pytest.raises(WrongRows):
-        rows.read(f'{{"size": {value}, "noise": 1, "colour": "red"}}'.encode())
+        rows.read(b'{"size": ' + value.encode() + b', "noise": 1, "colour": "red"}')
     assert rows.read(b'{"size": 1, "noise": null, "colour": "blue"}')[0][0]["colour"] == "blue"
     with pytest.raises(WrongRows, match="given twice"):
         rows.read(b'{"size": 1, "size": 2, "noise": 1, "colour": "red"}')

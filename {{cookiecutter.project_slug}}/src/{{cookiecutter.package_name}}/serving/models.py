@@ -15,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from ..errors import BadInput, first_line
+from ..errors import BadInput, GateClosed, first_line
 from ..inference import Model
 from ..paths import METRICS, MODEL_CARD, ONNX, PLOTS, SIGNATURE
 from .rows import Rows
@@ -25,8 +25,12 @@ KEPT = 5  # verified copies
 FILES = {"model.onnx": ONNX, "signature.json": SIGNATURE, "MODEL_CARD.md": MODEL_CARD, "metrics.json": METRICS}
 
 
-class Refused(Exception):
-    """A candidate that must not answer; the message says why."""
+class Refused(GateClosed):
+    """A candidate must not answer, for a `reason`."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the model cannot be served: {reason} → dvc repro makes another")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Models:
                 raise Refused(f"model {sha256[:12]}: {self.refused()[sha256]}")
         except Refused as error:
             with self._changed() as ledger:
-                ledger["refused"][mark] = str(error)
+                ledger["refused"][mark] = error.reason
             raise
         part, final = self.folder / f".part-{os.getpid()}", self.folder / sha256[:12]
         shutil.rmtree(part, ignore_errors=True)

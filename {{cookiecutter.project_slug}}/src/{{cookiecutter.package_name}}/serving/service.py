@@ -15,6 +15,7 @@ from . import database
 from .access import Access, Caller
 from .metrics import Metrics
 from .models import Models, PipelineFiles, Refused, Served
+from .registry import Registry
 from .rows import WrongRows
 from .scorer import Job, Scorer
 from .settings import Settings
@@ -34,14 +35,14 @@ class Service:
         self.models = Models(settings.state / "models")
         self.metrics = Metrics()
         self.served: Served
-        self._source = PipelineFiles()
+        self._source = _source(settings)
         self._stamp = 0
         self._mark = ""  # of the last candidate that was looked at
         self._scorer: Scorer
         self._second, self._asked = 0, Counter[str]()
 
     def start(self) -> None:
-        """Verifies the newest model and loads it, or the last verified one. Raises BadInput without any."""
+        """Verifies the newest model and loads it, or the last verified one. Raises what stood in the way of any."""
         self.settings.state.mkdir(parents=True, exist_ok=True)
         database.upgrade(self.store)
         self.access.refresh()
@@ -49,8 +50,7 @@ class Service:
             self._adopt_new()
         except (BadInput, Unreachable, Refused) as error:
             if not self.models.adopted():
-                told = str(error)
-                raise BadInput(told if "→" in told else f"the model cannot be served: {told} → dvc repro") from None
+                raise
             log.warning("model kept", reason=str(error))
         self._load()
         self._scorer = Scorer(self.store)
@@ -65,7 +65,7 @@ class Service:
             self._adopt_new()
         except Refused as error:
             self.metrics.refused.inc()
-            log.error("model refused", reason=str(error), serving=self.served.version)
+            log.error("model refused", reason=error.reason, serving=self.served.version)
         except (BadInput, Unreachable) as error:
             log.debug("no other model", reason=str(error))
         if self.models.stamp() != self._stamp:
@@ -140,3 +140,8 @@ class Service:
         else:
             reason = f"the label must be one of {', '.join(classes)}"
         raise WrongRows([{"where": [place, "label"], "reason": reason}])
+
+
+def _source(settings: Settings) -> PipelineFiles | Registry:
+    """Where models come from."""
+    return Registry(settings.model, settings.tracking_uri) if settings.model else PipelineFiles()
