@@ -1,4 +1,4 @@
-"""What the service is told by the environment; each name stands in deploy/.env.example."""
+"""What the service is told by the environment; README.md lists the names."""
 
 import ipaddress
 from pathlib import Path
@@ -67,4 +67,4 @@ def read(**told: object) -> Settings:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
         variable = name if name.isupper() else f"NB_{name.upper()}"
-        raise BadInput(f"{variable} is wrong: {fault['msg']} → set it anew, see deploy/.env.example") from None
+        raise BadInput(f"{variable} is wrong: {fault['msg']} → set it anew, see README.md, Serve it") from None

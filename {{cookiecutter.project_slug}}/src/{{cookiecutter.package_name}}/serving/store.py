@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from pydantic_core import from_json, to_json
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import BadInput, NoSpace, Unreachable, first_line, out_of_space
@@ -110,7 +110,7 @@ class Store:
 
     def version(self) -> str:
         """The migration that the database has; nothing for an empty one."""
-        with _answering(self.url), self.engine.connect() as connection:
+        with _answering(), self.engine.connect() as connection:
             if not sa.inspect(connection).has_table(VERSION_TABLE):
                 return ""
             return connection.scalar(sa.select(sa.column("version_num")).select_from(sa.table(VERSION_TABLE))) or ""
@@ -120,7 +120,7 @@ class Store:
         if not self.is_embedded:
             return False
         try:
-            with _answering(self.url):
+            with _answering():
                 self._at_once.exec_driver_sql(_INSERT_TEXT, [_as_sqlite(row) for row in rows])
                 self._at_once.commit()
         except Unreachable:
@@ -131,22 +131,18 @@ class Store:
     def tidy(self) -> None:
         """Moves what was committed from SQLite's log to the database itself, which a commit does not wait for."""
         if self.is_embedded:
-            with _answering(self.url), self.engine.connect() as connection:
+            with _answering(), self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def add_predictions(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """All or none. A connection that was lost since the last call is made anew, once."""
-        try:
-            self._insert(rows)
-        except DBAPIError as error:
-            if not error.connection_invalidated:
-                with _answering(self.url):
-                    raise
-            with _answering(self.url):
+        with _answering():
+            try:
                 self._insert(rows)
-        except SQLAlchemyError:
-            with _answering(self.url):
-                raise
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                self._insert(rows)
 
     def _insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
         with self.engine.begin() as connection:
@@ -154,7 +150,7 @@ class Store:
 
     def add_labels(self, given: Sequence[tuple[str, str]], labelled_by: str) -> list[bool]:
         """Whether each (prediction's id, label) was new; raises KeyError with an id that is not known: then none is."""
-        with _answering(self.url), self._careful.begin() as connection:
+        with _answering(), self._careful.begin() as connection:
             return [_label(connection, id_, label, labelled_by) for id_, label in given]
 
     def list_predictions(
@@ -202,13 +198,13 @@ class Store:
     def add_token(self, name: str, scopes: Sequence[str], sha256: str) -> None:
         row = {"name": name, "scopes": " ".join(scopes), "sha256": sha256, "made_at": datetime.now(UTC)}
         try:
-            with _answering(self.url), self._careful.begin() as connection:
+            with _answering(), self._careful.begin() as connection:
                 connection.execute(tokens.insert(), row)
         except IntegrityError:
             raise BadInput(f"there is a token '{name}' already → nb token revoke {name}, or another name") from None
 
     def revoke_token(self, name: str) -> None:
-        with _answering(self.url), self._careful.begin() as connection:
+        with _answering(), self._careful.begin() as connection:
             if not connection.execute(tokens.delete().where(tokens.c.name == name)).rowcount:
                 raise BadInput(f"there is no token '{name}' → nb token list")
 
@@ -216,7 +212,7 @@ class Store:
         return self._all(sa.select(tokens).order_by(tokens.c.name))
 
     def _all(self, query: sa.Select[Any]) -> list[dict[str, Any]]:
-        with _answering(self.url), self.engine.connect() as connection:
+        with _answering(), self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
@@ -228,10 +224,8 @@ def _as_sqlite(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """The values of a row, which has the table's columns in their order, as the driver takes them."""
     id_, made_at, request_id, caller, version, inputs, predicted, probabilities, uncertainty, latency = row.values()
     likely = to_json(probabilities).decode() if probabilities else None
-    time_ = f"{made_at:%Y-%m-%d %H:%M:%S.%f}"
-    return (
-        *(id_, time_, request_id, caller, version, to_json(inputs).decode(), predicted, likely, uncertainty, latency),
-    )
+    asked, when = to_json(inputs).decode(), f"{made_at:%Y-%m-%d %H:%M:%S.%f}"
+    return (id_, when, request_id, caller, version, asked, predicted, likely, uncertainty, latency)
 
 
 def _label(connection: sa.Connection, id_: str, label: str, labelled_by: str) -> bool:
@@ -275,7 +269,7 @@ def _impatient(url: str) -> sa.Connection:
 
 
 @contextmanager
-def _answering(url: str) -> Iterator[None]:
+def _answering() -> Iterator[None]:
     """Says in one sentence that the database is away, or its disk full."""
     try:
         yield
