@@ -49,7 +49,7 @@ CMD ["sh", "/usr/local/bin/start"]
 START_POSTGRES = """set -e
 if [ ! -e "$PGDATA/PG_VERSION" ]; then
   echo "$POSTGRES_PASSWORD" > /tmp/password
-  initdb --username "$POSTGRES_USER" --auth scram-sha-256 --pwfile /tmp/password
+  initdb --username "$POSTGRES_USER" --encoding UTF8 --auth scram-sha-256 --pwfile /tmp/password
   echo 'host all all all scram-sha-256' >> "$PGDATA/pg_hba.conf"
   echo "CREATE DATABASE $POSTGRES_USER" | postgres --single postgres
 fi
@@ -167,8 +167,8 @@ def image_registry(place: Path) -> Iterator[str]:
     config = place / "config.yml"
     storage = f"storage: {{filesystem: {{rootdirectory: {place}}}}}"
     config.write_text(f"version: 0.1\n{storage}\nhttp: {{addr: 127.0.0.1:{port}}}\n", encoding="utf-8")
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen(["docker-registry", "serve", str(config)], **quiet)
+    with (place / "log").open("w", encoding="utf-8") as said:
+        process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=said, stderr=said)
     try:
         wait_for(port, "/")
         yield f"127.0.0.1:{port}"

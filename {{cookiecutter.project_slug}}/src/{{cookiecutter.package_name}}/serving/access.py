@@ -1,12 +1,15 @@
 """Who may do what: bearer tokens with scopes, kept as hashes; without any token, this machine alone."""
 
+import asyncio
+import contextlib
 import hashlib
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..errors import BadInput
+from ..errors import BadInput, Unreachable
 from .settings import Settings
 from .store import Store
 
@@ -53,17 +56,29 @@ def make(store: Store, name: str, scopes: list[str]) -> str:
 
 
 class Access:
-    """Finds who asks, by the tokens that the last `refresh` found; the service calls it every moment."""
+    """Finds who asks, by the tokens that the last `refresh` found; the service calls it every few seconds."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._is_local = settings.is_local
         self._store = store
         self._known: dict[str, Caller] = {}
+        self._read_at = 0.0  # time.monotonic
+        self._reading = asyncio.Lock()
 
     def refresh(self) -> None:
         """Reads the tokens anew. Raises Unreachable: then those that were known stay."""
+        self._read_at = time.monotonic()
         rows = self._store.list_tokens()
         self._known = {row["sha256"]: Caller(row["name"], frozenset(row["scopes"].split())) for row in rows}
+
+    async def meet(self, token: str) -> None:
+        """Reads the tokens anew for one that is not known: it may have been made a moment ago."""
+        came = time.monotonic()
+        if token and _hash(token) not in self._known:
+            async with self._reading:  # who waited meanwhile shares the next reading
+                if self._read_at < came:
+                    with contextlib.suppress(Unreachable):
+                        await asyncio.to_thread(self.refresh)
 
     @property
     def is_open(self) -> bool:
@@ -76,9 +91,8 @@ class Access:
 
     def caller(self, method: str, headers: Mapping[str, str], cookie: str | None) -> Caller:
         """Who asks; raises Denied when that is not known, or when another site makes their browser ask."""
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        if token and scheme.lower() == "bearer":
-            return self._with(token.strip())
+        if token := bearer(headers.get("authorization", "")):
+            return self._with(token)
         if method not in {"GET", "HEAD"}:
             stop_other_sites(headers)
         if cookie:
@@ -95,6 +109,12 @@ class Access:
         if not found:
             raise Denied(401, "the token is not known → nb token list")
         return found
+
+
+def bearer(authorization: str) -> str:
+    """The token of a header, empty where there is none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def stop_other_sites(headers: Mapping[str, str]) -> None:

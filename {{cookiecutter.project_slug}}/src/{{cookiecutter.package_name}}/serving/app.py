@@ -17,7 +17,7 @@ from .settings import Settings
 
 log = structlog.get_logger()
 TIDY = 1.0  # seconds of predictions in SQLite's log
-REFRESH = 2.0  # seconds until a new token is known, and a revoked one is not
+REFRESH = 2.0  # seconds until a revoked token is not taken any more
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -44,7 +44,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_route("/predict", api.predict, methods=["POST"])  # by the short way: it reads the body itself
     app.include_router(api.router)
     app.include_router(pages.router)
-    app.add_middleware(Door, settings=settings, metrics=service.metrics)
+    app.add_middleware(Door, settings=settings, access=service.access, metrics=service.metrics)
     for kind in problems.HANDLED:
         app.add_exception_handler(kind, problems.answer)
     app.openapi = lambda: described(app, service)  # type: ignore[method-assign]

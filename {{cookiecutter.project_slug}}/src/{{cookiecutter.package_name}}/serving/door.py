@@ -9,6 +9,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import problems
+from .access import Access, bearer
 from .metrics import Metrics
 from .settings import Settings
 from .store import new_id
@@ -34,8 +35,8 @@ log = structlog.get_logger()
 class Door:
     """The outermost layer of the service."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
-        self.app, self.metrics = app, metrics
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access, metrics: Metrics) -> None:
+        self.app, self.access, self.metrics = app, access, metrics
         self.limits = {True: settings.max_file, False: settings.max_body}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,6 +56,8 @@ class Door:
                 message["headers"] = [*message["headers"], *SECURITY, (b"x-request-id", request_id)]
             await send(message)
 
+        if authorization := headers.get(b"authorization"):
+            await self.access.meet(bearer(authorization.decode("latin-1")))
         body = Body(receive, self.limits[scope["path"] == FILES], PATIENCE * (6 if scope["path"] == FILES else 1))
         try:
             if headers.get(b"content-length", b"0").isdigit() and int(headers.get(b"content-length", b"0")) > body.most:
@@ -76,7 +79,8 @@ class Door:
         count.inc()
         histogram.observe(seconds)
         more = {"ms": round(seconds * 1000, 2), "by": scope["state"].get("caller", "")}
-        log.info("request", request_id=request_id, method=scope["method"], path=path, status=status, **more)
+        tell = log.debug if path.startswith("/health/") and status == 200 else log.info  # asked every few seconds
+        tell("request", request_id=request_id, method=scope["method"], path=path, status=status, **more)
 
 
 class Body:

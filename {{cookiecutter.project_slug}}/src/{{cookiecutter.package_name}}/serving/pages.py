@@ -145,6 +145,7 @@ async def login(request: Request) -> Response:
     given = await _sent(request)
     token, back = given.get("token", "").strip(), given.get("back", "/")
     try:
+        await service(request).access.meet(token)
         service(request).access.caller("GET", {}, token)
     except Denied as error:
         return _html(request, "login.html", 401, back=back, fault=f"{str(error).partition(' → ')[0].capitalize()}.")
