@@ -5,6 +5,8 @@ unable to fetch an image, stand-ins are made for those that the project names: D
 PostgreSQL behind the variables of the official image.
 """
 
+import contextlib
+import getpass
 import os
 import shutil
 import signal
@@ -18,7 +20,7 @@ from pathlib import Path
 
 from servers import free_port, wait_for
 
-PROGRAMS = ("dockerd", "docker-compose", "debootstrap")  # of Debian's docker.io, docker-compose, debootstrap
+PROGRAMS = ("dockerd", "docker-compose", "debootstrap")  # of Debian's docker.io, docker-compose and debootstrap
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 PATIENCE = 60.0  # seconds until the engine answers
 
@@ -95,15 +97,11 @@ def missing() -> str:
 def private_engine(place: Path) -> Iterator[Engine]:
     """Debian's engine with the stand-ins; what it made is kept in `place` for the next time."""
     sockets = Path(tempfile.mkdtemp(prefix="engine"))  # the path of a socket must be short
-    tools, log = sockets / "bin", place / "dockerd.log"
+    log = place / "dockerd.log"
     place.mkdir(parents=True, exist_ok=True)
-    tools.mkdir()
-    for name, text in (("docker", CLIENT), ("ssh", SSH)):
-        (tools / name).write_text(text, encoding="utf-8")
-        (tools / name).chmod(0o755)
     address = f"unix://{sockets / 'docker'}"
-    path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-    engine = Engine(os.environ | {"DOCKER_HOST": address, "DOCKER_BUILDKIT": "0", "PATH": path})
+    engine = Engine(os.environ | {"DOCKER_HOST": address, "DOCKER_BUILDKIT": "0"})
+    put_first(engine, sockets / "bin", "docker", CLIENT)
     folders = ["--data-root", str(place / "data"), "--exec-root", str(sockets), "--pidfile", str(sockets / "pid")]
     with log.open("w", encoding="utf-8") as said:
         process = subprocess.Popen(["dockerd", "--host", address, *folders], stdout=said, stderr=said)
@@ -116,6 +114,14 @@ def private_engine(place: Path) -> Iterator[Engine]:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=PATIENCE)
         shutil.rmtree(sockets, ignore_errors=True)
+
+
+def put_first(engine: Engine, folder: Path, name: str, script: str) -> None:
+    """A program that stands before the one of the same name."""
+    folder.mkdir()
+    (folder / name).write_text(script, encoding="utf-8")
+    (folder / name).chmod(0o755)
+    engine.environment["PATH"] = f"{folder}{os.pathsep}{engine.environment['PATH']}"
 
 
 def wait_for_engine(engine: Engine, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -188,10 +194,12 @@ class Machine:
 
 @contextmanager
 def machine_by_ssh(place: Path, engine: Engine) -> Iterator[Machine]:
-    """An sshd on 127.0.0.1 whose sessions find the engine."""
+    """An sshd on 127.0.0.1 whose sessions find the engine, and an ssh that keeps to HOME."""
     port = free_port()
     place.mkdir(mode=0o700)
-    Path("/run/sshd").mkdir(exist_ok=True)
+    put_first(engine, place / "bin", "ssh", SSH)
+    with contextlib.suppress(PermissionError):  # only root's sshd needs it
+        Path("/run/sshd").mkdir(exist_ok=True)
     for name in ("host", "user"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(place / name)]
         subprocess.run(command, check=True)
@@ -204,15 +212,17 @@ def machine_by_ssh(place: Path, engine: Engine) -> Iterator[Machine]:
         f"PidFile {place / 'pid'}",
         "StrictModes no",
         "PasswordAuthentication no",
-        f"SetEnv DOCKER_HOST={engine.environment['DOCKER_HOST']} PATH={engine.environment['PATH']}",
+        f"SetEnv PATH={engine.environment['PATH']}",
     ]
+    if there := engine.environment.get("DOCKER_HOST"):
+        lines[-1] += f" DOCKER_HOST={there}"
     config.write_text("\n".join(lines) + "\n", encoding="utf-8")
     server = shutil.which("sshd") or "/usr/sbin/sshd"
     process = subprocess.Popen([server, "-D", "-f", str(config)])
     try:
         host = (place / "host.pub").read_text("utf-8").rsplit(" ", 1)[0]
         known = f"[127.0.0.1]:{port} {host}\n"
-        yield Machine(f"ssh://root@127.0.0.1:{port}", (place / "user").read_text("utf-8"), known)
+        yield Machine(f"ssh://{getpass.getuser()}@127.0.0.1:{port}", (place / "user").read_text("utf-8"), known)
     finally:
         process.terminate()
         process.wait(timeout=PATIENCE)

@@ -17,7 +17,8 @@ CI_FILES = {"github": {".github/workflows/ci.yaml"}, "gitlab": {".gitlab-ci.yml"
 ALWAYS = set(
     """
 .dvc/.gitignore .dvc/config .gitattributes .gitignore .pre-commit-config.yaml LICENSE README.md data/raw/wine.csv
-deploy/Dockerfile deploy/Dockerfile.dockerignore deploy/.env.example deploy/compose.yaml dvc.yaml
+deploy/Dockerfile deploy/Dockerfile.dockerignore deploy/.env.example deploy/compose.yaml deploy/mlflow.Dockerfile
+deploy/mlflow.Dockerfile.dockerignore deploy/mlflow.ini deploy/smoke.py dvc.yaml
 expectations/suite.json notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb
 notebooks/export.ipynb notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb
 params.yaml pyproject.toml tests/conftest.py tests/test_expectations.py tests/test_model_card.py tests/test_project.py

@@ -75,6 +75,29 @@ def test_both_files_run_the_same_commands(baked: Path, gitlab: Path) -> None:
     assert github == ["uv sync", *lines]
 
 
+def test_both_files_release_by_the_same_commands(baked: Path, gitlab: Path) -> None:
+    """GitHub's are run for real in test_containers.py."""
+    build, start, ask, push = (step["run"] for step in steps(baked, "release"))
+    *lines, pushed = script(gitlab, "release")
+    assert lines == [build, start, ask]
+    assert [line.strip() for line in pushed.splitlines()[1:-1]] == push.splitlines()
+    assert script(gitlab, "deploy") == steps(baked, "deploy")[0]["run"].splitlines()
+
+
+def test_no_password_is_known_and_nothing_is_open_to_the_world(baked: Path) -> None:
+    compose = (baked / "deploy" / "compose.yaml").read_text("utf-8")
+    example = (baked / "deploy" / ".env.example").read_text("utf-8")
+    for name in ("POSTGRES_PASSWORD", "MLFLOW_POSTGRES_PASSWORD", "MLFLOW_PASSWORD", "MLFLOW_SECRET_KEY"):
+        assert f"\n{name}=\n" in example
+        found = re.findall(rf"\$\{{{name}\b[^}}]*\}}", compose)
+        assert found and set(found) == {f"${{{name}:?set it in deploy/.env}}"}
+    services = yaml.safe_load(compose)["services"]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert len(ports) == 2 and all(port.startswith("127.0.0.1:") for port in ports)
+    for name in ("api", "mlflow"):
+        assert services[name]["read_only"] and services[name]["cap_drop"] == ["ALL"]
+
+
 @pytest.fixture
 def changed(finished: Path, run: Run, tmp_path: Path) -> Path:
     """A clone, as CI makes one, of a project whose branch has another parameter than main; with the cache of main."""

@@ -70,7 +70,7 @@ def image(engine: Engine, released: Path, registry: str, tmp_path_factory: pytes
     told = {"IMAGE": name, "USERNAME": "somebody", "PASSWORD": "secret"}
     said = []
     try:
-        for step in steps(released, "image"):
+        for step in steps(released, "release"):
             done = shell(released, step["run"], engine.environment | home, **told)
             assert done.returncode == 0, f"{step['run']}\n{done.stdout}{done.stderr}"
             said.append(done.stdout)

@@ -1,3 +1,4 @@
+# ruff: noqa: S310 - it asks the address below
 """Asks a fresh service what the pipeline asked its model: docker exec --interactive NAME python - < deploy/smoke.py
 
 It runs in the container, with a token made for the occasion, and ends with 1 and a sentence where an answer is missing
