@@ -104,7 +104,9 @@ def dvc(place: Path, environment: dict[str, str], *arguments: str) -> Cost:
 
 
 def install(project: Path) -> dict[str, str]:
-    outer = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    outer = {
+        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    }
     outer |= {"CI": "true", "UV_PROJECT_ENVIRONMENT": str(BUILD / "environment")}
     subprocess.run(["uv", "sync", "--quiet", "--compile-bytecode"], cwd=project, env=outer, check=True)
     (project / "uv.lock").unlink()

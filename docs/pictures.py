@@ -1,15 +1,19 @@
-"""The README's pictures, made from the demo: the pipeline, a figure of a notebook, the model card.
+"""The README's pictures, made from the demo: the pipeline, a figure of a notebook, the model card, a page to label on.
 
-Run `uv run nox -s demo` first, then `uv run nox -s pictures`. The card is drawn by Chromium.
+Run `uv run nox -s demo` first, then `uv run nox -s pictures`. Card and page are drawn by Chromium.
 """
 
 import base64
+import contextlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import markdown
 import matplotlib.pyplot as plt
@@ -18,6 +22,7 @@ import yaml
 HERE = Path(__file__).resolve().parent
 DEMO = HERE.parent / "build" / "demo" / "wine-quality"
 PICTURES = HERE / "pictures"
+PORT = 18020
 PLACES = {
     "ingest": (0, 0), "validate": (1, 0), "prepare": (2, 0), "train": (3, 0),
     "export": (4, 0.55), "evaluate": (4, -0.55), "describe": (5, 0),
@@ -34,6 +39,7 @@ def main() -> None:
     pipeline()
     notebook_figure("evaluate", "importance-plot", PICTURES / "importance.png")
     card()
+    label_page()
 
 
 def pipeline() -> None:
@@ -66,18 +72,44 @@ def notebook_figure(stage: str, cell: str, target: Path) -> None:
 
 def card() -> None:
     """The head of the model card, as a browser shows it."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not chromium:
-        sys.exit("error: there is no Chromium to draw the card with → install it")
     text = (DEMO / "reports" / "MODEL_CARD.md").read_text(encoding="utf-8").split("\n---\n", 1)[1]
     html = f"<meta charset=utf-8><style>{STYLE}</style>" + markdown.markdown(text, extensions=["tables", "fenced_code"])
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "card.html"
         page.write_text(html, encoding="utf-8")
-        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        target = [f"--user-data-dir={folder}/profile", "--hide-scrollbars", "--window-size=870,900"]
-        shot = f"--screenshot={PICTURES / 'card.png'}"
-        subprocess.run([chromium, *quiet, *target, shot, page.as_uri()], check=True, capture_output=True)
+        draw(page.as_uri(), PICTURES / "card.png", "870,900")
+
+
+def label_page() -> None:
+    """The queue of what was predicted and waits for a label."""
+    examples = json.loads((DEMO / "models" / "signature.json").read_text(encoding="utf-8"))["examples"]
+    with tempfile.TemporaryDirectory() as folder:
+        told = os.environ | {"NB_STATE": folder, "NB_PORT": str(PORT), "PYTHONPATH": str(DEMO / "src")}
+        program = DEMO / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "nb"
+        service = subprocess.Popen([program, "serve"], cwd=DEMO, env=told, stdout=subprocess.DEVNULL)
+        try:
+            rows = json.dumps([example["inputs"] for example in examples]).encode()
+            predict = Request(f"http://127.0.0.1:{PORT}/predict", rows, {"Content-Type": "application/json"})
+            ends = time.monotonic() + 30
+            while time.monotonic() < ends:
+                with contextlib.suppress(OSError), urlopen(predict, timeout=5):  # noqa: S310 - of our own
+                    break
+                time.sleep(0.2)
+            draw(f"http://127.0.0.1:{PORT}/label", PICTURES / "label.png", "1080,640")
+        finally:
+            service.terminate()
+            service.wait(timeout=30)
+
+
+def draw(address: str, target: Path, size: str) -> None:
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not chromium:
+        sys.exit("error: there is no Chromium to draw with → install it")
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    with tempfile.TemporaryDirectory() as folder:
+        how = [f"--user-data-dir={folder}", "--hide-scrollbars", f"--window-size={size}", f"--screenshot={target}"]
+        how += ["--virtual-time-budget=3000"]  # until all of it is painted
+        subprocess.run([chromium, *quiet, *how, address], check=True, capture_output=True)
 
 
 def upstream(needs: dict[str, set[str]], name: str) -> set[str]:

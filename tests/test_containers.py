@@ -1,5 +1,6 @@
 """The containers, for real: CI's own lines build, ask, push and deploy them; then each is restarted in turn."""
 
+import base64
 import json
 import shutil
 import subprocess
@@ -76,7 +77,8 @@ def image(engine: Engine, released: Path, registry: str, tmp_path_factory: pytes
             said.append(done.stdout)
         is_what_it_should_be(engine, released)
     finally:
-        engine("rm", "--force", "service")
+        if "smoke-test" in engine("ps", "--all", "--format", "{{.Names}}").split():
+            engine("rm", "--force", "smoke-test")
     assert "gives the pipeline's 5 answers" in said[2]
     engine("rmi", "--force", name)
     return name
@@ -84,12 +86,12 @@ def image(engine: Engine, released: Path, registry: str, tmp_path_factory: pytes
 
 def is_what_it_should_be(engine: Engine, project: Path) -> None:
     """Nobody's user, nothing to write to, no science; and the smoke test sees another answer than the pipeline's."""
-    assert engine("exec", "service", "id", "--user") == "10001"
-    assert "Read-only file system" in engine("exec", "service", "sh", "-c", "touch /app/new 2>&1 || true")
-    assert "No module named" in engine("exec", "service", "sh", "-c", "python -c 'import pandas' 2>&1 || true")
+    assert engine("exec", "smoke-test", "id", "--user") == "10001"
+    assert "Read-only file system" in engine("exec", "smoke-test", "sh", "-c", "touch /app/new 2>&1 || true")
+    assert "No module named" in engine("exec", "smoke-test", "sh", "-c", "python -c 'import pandas' 2>&1 || true")
     other = "mkdir /tmp/models; sed s/Barolo/Barbera/g models/signature.json > /tmp/models/signature.json"
-    engine("exec", "service", "sh", "-c", other)
-    ask = "cd /tmp && docker exec --interactive --workdir /tmp service python - < $SMOKE"
+    engine("exec", "smoke-test", "sh", "-c", other)
+    ask = "cd /tmp && docker exec --interactive --workdir /tmp smoke-test python - < $SMOKE"
     done = shell(project, ask, engine.environment, SMOKE=str(project / "deploy" / "smoke.py"))
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1,
@@ -112,10 +114,11 @@ class Deployed:
             [
                 "POSTGRES_PASSWORD=one/of:many@words",
                 "MLFLOW_POSTGRES_PASSWORD=another",
-                f"MLFLOW_PASSWORD={self.mlflow['MLFLOW_TRACKING_PASSWORD']}",
+                f"MLFLOW_PASSWORD='{self.mlflow['MLFLOW_TRACKING_PASSWORD']}'",
                 "MLFLOW_SECRET_KEY=a-third",
                 f"PORT={port}",
                 f"MLFLOW_PORT={mlflow}",
+                "MLFLOW_HOST=mlflow.example.com",
                 f"COMPOSE_PROJECT_NAME={NAME}",
             ]
         )
@@ -151,6 +154,23 @@ class Deployed:
         self.engine.environment["IMAGE"] = image
         assert until(self.is_well, PATIENCE), self.compose("logs", "--tail", "30")
 
+    def follow_the_champion(self) -> None:
+        """As README says: a user who may read, and the variables that name it."""
+        admin = "admin:" + self.mlflow["MLFLOW_TRACKING_PASSWORD"]
+        known = {"authorization": f"Basic {base64.b64encode(admin.encode()).decode()}"}
+        server, reader = Service(int(self.mlflow["MLFLOW_TRACKING_URI"].rpartition(":")[2])), "a password to read"
+        user = {"username": "service", "password": reader}
+        browser = {"host": "mlflow.example.com", "origin": "https://mlflow.example.com"}  # behind a proxy
+        local = {"origin": server.address}  # as its pages are opened on this machine
+        assert server.ask("/ajax-api/2.0/mlflow/experiments/search", {"max_results": 1}, **known, **local).status == 200
+        made = "/api/2.0/mlflow/users/create"
+        assert server.ask(made, user, **known, **(browser | {"origin": "https://example.org"})).status == 403
+        assert server.ask(made, user, **known, **(browser | {"host": "example.org"})).status == 403
+        assert server.ask(made, user, **known, **browser).status == 200
+        more = f"NB_MODEL=models:/wine-quality@champion\nMLFLOW_READER=service\nMLFLOW_READER_PASSWORD='{reader}'\n"
+        (self.project / "deploy" / ".env").write_text(f"{self.variables}\n{more}", encoding="utf-8")
+        self.compose("up", "--detach", "--no-build", "--wait")
+
 
 @pytest.fixture(scope="module")
 def deployed(
@@ -180,12 +200,10 @@ def test_what_a_tag_deploys_answers_and_loses_nothing_when_each_container_is_res
     labelled = service.ask("/predict", one, **token).json["id"]
     assert service.ask("/feedback", {"id": labelled, "label": "Barbera"}, **token).json["recorded"] == 1
 
-    for stage in ("train", "export"):  # to the MLflow beside it
-        done = run(project, "dvc", "repro", "--force", "--single-item", stage, **deployed.mlflow)
-        assert done.returncode == 0, done.stderr
+    done = run(project, "dvc", "repro", "--force", **deployed.mlflow)
+    assert done.returncode == 0, done.stderr
     assert run(project, "python", "-c", CHAMPION, **deployed.mlflow).returncode == 0
-    (project / "deploy" / ".env").write_text(f"{deployed.variables}\nNB_MODEL=models:/wine-quality@champion\n")
-    deployed.compose("up", "--detach", "--no-build", "--wait")
+    deployed.follow_the_champion()
     assert until(deployed.is_well, PATIENCE)
     assert service.ask("/model", **token).json["source"] == "models:/wine-quality@champion"
 

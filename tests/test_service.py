@@ -317,6 +317,27 @@ def test_models_are_swapped_without_a_failed_request(
     assert len(found) == 2 and len({likely for _, likely in found}) == 2
 
 
+def test_card_and_metrics_follow_the_pipeline_and_what_was_verified_is_not_verified_again(
+    worked: Path, environment: dict[str, str]
+) -> None:
+    """`evaluate` and `describe` end after `export`: a service that looked between them must look again."""
+    ledger = worked / "service" / "models" / "ledger.json"
+    with serving(worked, environment) as service:
+        version = service.ask("/model").json["version"]
+        with (worked / "reports" / "MODEL_CARD.md").open("a", encoding="utf-8") as card:
+            card.write("\nLater.\n")
+        assert until(lambda: service.ask("/model").json["card"].endswith("\nLater.\n"))
+        assert service.ask("/model").json["version"] == version
+    verified = ledger.stat().st_mtime_ns
+    with serving(worked, environment) as service:
+        assert service.ask("/model").json["card"].endswith("\nLater.\n")
+    assert ledger.stat().st_mtime_ns == verified
+    (worked / "service" / "models" / version / "model.onnx").write_bytes(b"rotten")
+    with serving(worked, environment) as service:  # the copy is no more what it was: it is made anew
+        assert service.ask("/predict", row(worked)).json["model_version"] == version
+    assert ledger.stat().st_mtime_ns != verified
+
+
 def test_a_bad_model_never_takes_the_place_of_a_good_one(
     worked: Path, run: Run, two_models: tuple[Files, Files], environment: dict[str, str]
 ) -> None:

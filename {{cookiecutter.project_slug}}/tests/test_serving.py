@@ -59,6 +59,9 @@ def test_a_value_of_another_type_is_refused(candidate: Path, value: str) -> None
     assert rows.read(b'{"size": 1, "noise": null, "colour": "blue"}')[0][0]["colour"] == "blue"
     with pytest.raises(WrongRows, match="given twice"):
         rows.read(b'{"size": 1, "size": 2, "noise": 1, "colour": "red"}')
+    with pytest.raises(WrongRows, match="given twice"):
+        rows.read(b'[{"size": 1, "noise": 1, "colour": "red"}, {"size": 1, "size": 2, "noise": 1, "colour": "a:b"}]')
+    assert rows.read(b'[{"size": 1, "noise": 1, "colour": "a:b"}]')[0][0]["colour"] == "a:b"
 
 
 def test_a_label_is_recorded_once_and_can_be_corrected(store: Store) -> None:

@@ -36,6 +36,7 @@ class Model:
             raise ValueError("the ONNX file is not the model that its signature describes → dvc repro export")
         self.signature = signature
         self.classes: list[str] | None = signature["classes"]
+        self._labels = np.array(self.classes, dtype=object)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # more wait for each other, spinning, for longer than a row takes
         self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
@@ -52,7 +53,7 @@ class Model:
         found = self._session.run(None, dict(zip(self._names, tensors, strict=True)))
         if self.classes is None:
             return Prediction(found[0].reshape(-1))
-        return Prediction(np.array(self.classes, dtype=object)[found[0]], found[1])
+        return Prediction(self._labels[found[0]], found[1])
 
 
 def _tensors(column: dict[str, Any], columns: Mapping[str, Any]) -> list[np.ndarray]:

@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..errors import BadInput, Unreachable
+from ..errors import BadInput, NoSpace, Unreachable
 from .settings import Settings
 from .store import Store
 
@@ -62,22 +63,26 @@ class Access:
         self._is_local = settings.is_local
         self._store = store
         self._known: dict[str, Caller] = {}
-        self._read_at = 0.0  # time.monotonic
-        self._reading = asyncio.Lock()
+        self._read_at = 0.0  # when the last reading began, by time.monotonic
+        self._one_at_a_time, self._shared = threading.Lock(), asyncio.Lock()
 
     def refresh(self) -> None:
         """Reads the tokens anew. Raises Unreachable: then those that were known stay."""
-        self._read_at = time.monotonic()
-        rows = self._store.list_tokens()
-        self._known = {row["sha256"]: Caller(row["name"], frozenset(row["scopes"].split())) for row in rows}
+        with self._one_at_a_time:
+            began = time.monotonic()
+            try:
+                rows = self._store.list_tokens()
+                self._known = {row["sha256"]: Caller(row["name"], frozenset(row["scopes"].split())) for row in rows}
+            finally:
+                self._read_at = began
 
     async def meet(self, token: str) -> None:
         """Reads the tokens anew for one that is not known: it may have been made a moment ago."""
         came = time.monotonic()
         if token and _hash(token) not in self._known:
-            async with self._reading:  # who waited meanwhile shares the next reading
+            async with self._shared:  # who waits meanwhile shares the next reading
                 if self._read_at < came:
-                    with contextlib.suppress(Unreachable):
+                    with contextlib.suppress(Unreachable, NoSpace):
                         await asyncio.to_thread(self.refresh)
 
     @property

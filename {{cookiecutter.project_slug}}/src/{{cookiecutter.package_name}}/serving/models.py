@@ -41,6 +41,7 @@ class Served:
     model: Model
     rows: Rows
     source: str
+    mark: str  # of the source, when it was copied
     adopted_at: str
 
     @property
@@ -98,7 +99,7 @@ class Models:
         with self._changed() as ledger:
             kept = [one for one in ledger["adopted"] if one["sha256"] != sha256]
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            ledger["adopted"] = [*kept, {"sha256": sha256, "source": source, "at": now}][-KEPT:]
+            ledger["adopted"] = [*kept, {"sha256": sha256, "mark": mark, "source": source, "at": now}][-KEPT:]
         for old in self.folder.glob("*/"):
             if old.name not in {one["sha256"][:12] for one in self.adopted()}:
                 shutil.rmtree(old, ignore_errors=True)
@@ -128,7 +129,10 @@ class Models:
                 model = Model.load(folder / "model.onnx", folder / "signature.json")
             except (OSError, ValueError, KeyError):
                 continue
-            return Served(folder, model, Rows(model.signature, most_rows), one["source"], one["at"])
+            if model.signature["model"]["sha256"] != one["sha256"]:
+                continue
+            rows = Rows(model.signature, most_rows)
+            return Served(folder, model, rows, one["source"], one.get("mark", ""), one["at"])
         raise BadInput("there is no verified model to serve → dvc repro makes one")
 
     def _read(self) -> dict[str, Any]:
@@ -153,11 +157,11 @@ class PipelineFiles:
     name = "the pipeline's files"
 
     def mark(self) -> str:
-        """Changes whenever the files do. Raises BadInput when there is no model."""
+        """Changes whenever the files do, the card's and the metrics' too. Raises BadInput when there is no model."""
         for needed in (ONNX, SIGNATURE):
             if not needed.is_file():
                 raise BadInput(f"there is no {needed.name} to serve → dvc repro, or dvc pull")
-        return "-".join(f"{one.stat().st_size}-{one.stat().st_mtime_ns}" for one in (ONNX, SIGNATURE))
+        return " ".join(f"{one.stat().st_size}-{one.stat().st_mtime_ns}" for one in FILES.values() if one.is_file())
 
     def fetch(self, folder: Path) -> None:
         """Copies model, signature, card, metrics and plots."""

@@ -63,7 +63,8 @@ class Rows:
             found = self._many.validate_json(body) if many else [self._one.validate_json(body)]
         except ValidationError as error:
             raise WrongRows(faults(error)) from None
-        _twins.decode(body.decode())
+        if body.count(b":") != len(found) * len(self.names):  # every field is there: more may be a twin, or a text
+            _twins.decode(body.decode())
         return found, many
 
     def check(self, rows: list[dict[str, Any]], first: int = 0) -> list[dict[str, Any]]:

@@ -107,7 +107,8 @@ def _rows(job: Job) -> list[dict[str, Any]]:
     served, classes = job.served, job.served.model.classes
     said = served.model.predict(served.rows.columns(job.rows))
     values, probabilities = said.values.tolist(), None if said.probabilities is None else said.probabilities.tolist()
-    now, milliseconds, found = datetime.now(UTC), (time.perf_counter() - job.started) * 1000, []
+    now, milliseconds, version = datetime.now(UTC), (time.perf_counter() - job.started) * 1000, served.version
+    found = []
     for place, inputs in enumerate(job.rows):
         likely = dict(zip(classes, probabilities[place], strict=True)) if classes and probabilities else None
         found.append(
@@ -116,7 +117,7 @@ def _rows(job: Job) -> list[dict[str, Any]]:
                 "made_at": now,
                 "request_id": job.request_id,
                 "caller": job.caller,
-                "model_version": served.version,
+                "model_version": version,
                 "inputs": inputs,
                 "predicted": str(values[place]),
                 "probabilities": likely,

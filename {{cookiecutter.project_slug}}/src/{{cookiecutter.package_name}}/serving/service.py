@@ -1,5 +1,6 @@
 """The parts of a running service, and how they act together: predict, label, look for another model."""
 
+import contextlib
 import json
 import tempfile
 import time
@@ -46,6 +47,8 @@ class Service:
         self.settings.state.mkdir(parents=True, exist_ok=True)
         database.upgrade(self.store)
         self.access.refresh()
+        with contextlib.suppress(BadInput):
+            self._mark = self.models.load(self.settings.max_rows).mark  # it need not be verified again
         try:
             self._adopt_new()
         except (BadInput, Unreachable, Refused) as error:
