@@ -84,6 +84,18 @@ def test_both_files_release_by_the_same_commands(baked: Path, gitlab: Path) -> N
     assert script(gitlab, "deploy") == steps(baked, "deploy")[0]["run"].splitlines()
 
 
+def test_a_release_reads_no_cache(baked: Path, gitlab: Path) -> None:
+    """What a merge request left in a cache must not come into an image."""
+    first = yaml.safe_load((baked / GITHUB).read_text("utf-8"))["jobs"]["check"]["steps"]
+    caching = {step["uses"].partition("@")[0]: step["with"] for step in first if "cache" in str(step.get("with", ""))}
+    assert caching["astral-sh/setup-uv"]["enable-cache"] == "${{ github.ref_type != 'tag' }}"
+    assert caching["actions/cache"]["lookup-only"] == "${{ github.ref_type == 'tag' }}"
+    theirs = yaml.safe_load((gitlab / GITLAB).read_text("utf-8"))
+    assert [cache["policy"] for cache in theirs["check"]["cache"]] == ["$CACHE_POLICY"] * 2
+    (tag,) = (rule for rule in theirs["workflow"]["rules"] if "CI_COMMIT_TAG" in rule["if"])
+    assert tag["variables"] == {"CACHE_POLICY": "push"} and "CACHE_POLICY" not in theirs["check"]["variables"]
+
+
 def test_no_password_is_known_and_nothing_is_open_to_the_world(baked: Path) -> None:
     compose = (baked / "deploy" / "compose.yaml").read_text("utf-8")
     example = (baked / "deploy" / ".env.example").read_text("utf-8")

@@ -55,7 +55,7 @@ def parts_of_time(values: Iterable[Any]) -> dict[str, np.ndarray]:
 
 
 def _numbers(column: Mapping[str, Any], values: Iterable[Any]) -> dict[str, np.ndarray]:
-    return {column["name"]: np.asarray(values, dtype=np.float32).reshape(-1)}
+    return {column["name"]: np.asarray(values, dtype=np.float32)}
 
 
 def _datetimes(column: Mapping[str, Any], values: Iterable[Any]) -> dict[str, np.ndarray]:

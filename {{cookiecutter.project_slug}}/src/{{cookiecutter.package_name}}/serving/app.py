@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import first_line
 from . import api, pages, problems
@@ -41,14 +42,33 @@ def create_app(settings: Settings) -> FastAPI:
     silent: Any = {"tracing": False, "metrics": False, "logs": False}  # of OpenTelemetry, which nobody set up here
     app = FastAPI(telemetry=silent, docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
     app.state.service = service
-    app.add_route("/predict", api.predict, methods=["POST"])  # by the short way: it reads the body itself
+    app.add_route("/predict", api.predict, methods=["POST"])  # which reads the body itself
     app.include_router(api.router)
     app.include_router(pages.router)
+    app.add_middleware(ShortWay)
     app.add_middleware(Door, settings=settings, access=service.access, metrics=service.metrics)
     for kind in problems.HANDLED:
         app.add_exception_handler(kind, problems.answer)
     app.openapi = lambda: described(app, service)  # type: ignore[method-assign]
     return app
+
+
+class ShortWay:
+    """Takes predictions past the layers of the framework, which cost a fifth of one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != "/predict" or scope["method"] != "POST":
+            await self.app(scope, receive, send)
+            return
+        request, scope["endpoint"] = Request(scope, receive), api.predict
+        try:
+            response = await api.predict(request)
+        except problems.HANDLED as error:
+            response = problems.answer(request, error)
+        await response(scope, receive, send)
 
 
 async def _every(seconds: float, act: Callable[[], Any]) -> None:
