@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,15 @@ def test_a_file_comes_back_with_predictions(served: Service, finished: Path, run
     assert answer.json["faults"] == [{"where": [1, "alcohol"], "reason": "this is no number"}]
     assert served.ask("/predict/file", b"PAR1", content_type="application/octet-stream").status == 422
     assert served.ask("/predict/file", b"a,b\n", content_type="text/csv").status == 422
+
+
+def test_many_files_at_once_are_all_answered(served: Service, finished: Path) -> None:
+    """More than there are threads: each waits for a thread that another may hold."""
+    header, *lines = (finished / "data" / "raw" / "wine.csv").read_text("utf-8").splitlines()
+    table = "\n".join([header, *lines * 5, ""]).encode()
+    with ThreadPoolExecutor(20) as clients:
+        asked = [clients.submit(served.ask, "/predict/file", table, content_type="text/csv") for _ in range(20)]
+        assert [one.result().status for one in asked] == [200] * 20
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

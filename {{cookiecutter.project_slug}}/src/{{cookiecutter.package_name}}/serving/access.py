@@ -16,6 +16,7 @@ from .store import Store
 
 SCOPES = ("predict", "feedback", "admin")  # admin may do all
 COOKIE = "nb_token"
+PATIENCE = 3.0  # seconds that a token may take to become known
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")  # what a proxy adds
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -64,7 +65,8 @@ class Access:
         self._store = store
         self._known: dict[str, Caller] = {}
         self._read_at = 0.0  # when the last reading began, by time.monotonic
-        self._one_at_a_time, self._shared = threading.Lock(), asyncio.Lock()
+        self._one_at_a_time = threading.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     def refresh(self) -> None:
         """Reads the tokens anew. Raises Unreachable: then those that were known stay."""
@@ -77,13 +79,19 @@ class Access:
                 self._read_at = began
 
     async def meet(self, token: str) -> None:
-        """Reads the tokens anew for one that is not known: it may have been made a moment ago."""
+        """Reads the tokens anew for one that is not known: it may have been made a moment ago.
+
+        Who waits meanwhile shares the reading; nobody waits for longer than a few seconds.
+        """
         came = time.monotonic()
-        if token and _hash(token) not in self._known:
-            async with self._shared:  # who waits meanwhile shares the next reading
-                if self._read_at < came:
-                    with contextlib.suppress(Unreachable, NoSpace):
-                        await asyncio.to_thread(self.refresh)
+        if not token or _hash(token) in self._known:
+            return
+        with contextlib.suppress(Unreachable, NoSpace, TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                while self._read_at < came:
+                    if not self._reading or self._reading.done():
+                        self._reading = asyncio.create_task(asyncio.to_thread(self.refresh))
+                    await asyncio.shield(self._reading)
 
     @property
     def is_open(self) -> bool:

@@ -141,8 +141,9 @@ async def predict_file(request: Request) -> Response:
                 yield part, asyncio.run_coroutine_threadsafe(asked, loop).result()
                 first += len(rows)
 
-        await asyncio.to_thread(_check_all, table, served.rows.check)
-        await asyncio.to_thread(table.write, answers(), answered)
+        async with held.files:
+            await asyncio.to_thread(_check_all, table, served.rows.check)
+            await asyncio.to_thread(table.write, answers(), answered)
     except BaseException:
         answered.close()
         raise

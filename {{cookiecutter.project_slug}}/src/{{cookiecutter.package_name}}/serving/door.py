@@ -56,10 +56,10 @@ class Door:
                 message["headers"] = [*message["headers"], *SECURITY, (b"x-request-id", request_id)]
             await send(message)
 
-        body = Body(receive, self.limits[scope["path"] == FILES], PATIENCE * (6 if scope["path"] == FILES else 1))
         try:
             if authorization := headers.get(b"authorization"):
                 await self.access.meet(bearer(authorization.decode("latin-1")))
+            body = Body(receive, self.limits[scope["path"] == FILES], PATIENCE * (6 if scope["path"] == FILES else 1))
             if headers.get(b"content-length", b"0").isdigit() and int(headers.get(b"content-length", b"0")) > body.most:
                 await problems.response(413, body.too_large)(scope, receive, answer)
             else:

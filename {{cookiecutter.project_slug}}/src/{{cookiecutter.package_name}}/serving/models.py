@@ -26,11 +26,11 @@ FILES = {"model.onnx": ONNX, "signature.json": SIGNATURE, "MODEL_CARD.md": MODEL
 
 
 class Refused(GateClosed):
-    """A candidate must not answer, for a `reason`."""
+    """A candidate must not answer, for a `reason`; one that `lasts` lies in the candidate itself."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, lasts: bool = True) -> None:
         super().__init__(f"the model cannot be served: {reason} → dvc repro makes another")
-        self.reason = reason
+        self.reason, self.lasts = reason, lasts
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,19 @@ class Models:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             sha256 = _verified(candidate)
-            if sha256 in self.refused():
-                raise Refused(f"model {sha256[:12]}: {self.refused()[sha256]}")
         except Refused as error:
-            with self._changed() as ledger:
-                ledger["refused"][mark] = error.reason
+            if error.lasts:
+                with self._changed() as ledger:
+                    ledger["refused"][mark] = error.reason
             raise
-        part, final = self.folder / f".part-{os.getpid()}", self.folder / sha256[:12]
+        if reason := self.refused().get(sha256):
+            raise Refused(f"model {sha256[:12]}: {reason}")
+        part, final, before = (self.folder / name for name in (f".part-{os.getpid()}", sha256[:12], ".before"))
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(candidate, part)
-        shutil.rmtree(final, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
+        if final.exists():
+            final.rename(before)
         part.rename(final)
         with self._changed() as ledger:
             kept = [one for one in ledger["adopted"] if one["sha256"] != sha256]
@@ -127,11 +130,11 @@ class Models:
             folder = self.folder / one["sha256"][:12]
             try:
                 model = Model.load(folder / "model.onnx", folder / "signature.json")
-            except (OSError, ValueError, KeyError):
+                rows = Rows(model.signature, most_rows)
+                if model.signature["model"]["sha256"] != one["sha256"]:
+                    continue
+            except Exception:  # noqa: S112 - rotten, or of another version of this code: onnxruntime raises what it likes
                 continue
-            if model.signature["model"]["sha256"] != one["sha256"]:
-                continue
-            rows = Rows(model.signature, most_rows)
             return Served(folder, model, rows, one["source"], one.get("mark", ""), one["at"])
         raise BadInput("there is no verified model to serve → dvc repro makes one")
 
@@ -157,11 +160,15 @@ class PipelineFiles:
     name = "the pipeline's files"
 
     def mark(self) -> str:
-        """Changes whenever the files do, the card's and the metrics' too. Raises BadInput when there is no model."""
+        """Changes whenever model or card do; the card, which names its model, is written last.
+
+        Raises BadInput when there is no model.
+        """
         for needed in (ONNX, SIGNATURE):
             if not needed.is_file():
                 raise BadInput(f"there is no {needed.name} to serve → dvc repro, or dvc pull")
-        return " ".join(f"{one.stat().st_size}-{one.stat().st_mtime_ns}" for one in FILES.values() if one.is_file())
+        found = [one.stat() for one in (ONNX, SIGNATURE, MODEL_CARD) if one.is_file()]
+        return " ".join(f"{one.st_size}-{one.st_mtime_ns}" for one in found)
 
     def fetch(self, folder: Path) -> None:
         """Copies model, signature, card, metrics and plots."""
@@ -187,7 +194,8 @@ def _verified(candidate: Path) -> str:
             command, capture_output=True, text=True, encoding="utf-8", timeout=LONGEST_LOOK, check=False
         )
     except subprocess.TimeoutExpired:
-        raise Refused(f"it did not answer its examples within {LONGEST_LOOK} seconds") from None
+        raise Refused(f"it did not answer its examples within {LONGEST_LOOK} seconds", lasts=False) from None
     if done.returncode:
-        raise Refused((done.stdout.strip().splitlines() or [f"its process ended with {done.returncode}"])[-1])
+        reason = (done.stdout.strip().splitlines() or [f"its process ended with {done.returncode}"])[-1]
+        raise Refused(reason, lasts=done.returncode == 1)
     return found

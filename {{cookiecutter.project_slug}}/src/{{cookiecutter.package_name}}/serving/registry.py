@@ -37,7 +37,10 @@ class Registry:
     def mark(self) -> str:
         """Changes whenever the alias does. Raises Unreachable, or BadInput when nothing bears the alias."""
         answer = self._get("api/2.0/mlflow/registered-models/alias", **self._model)
-        self._version = dict(json.loads(answer)["model_version"])
+        try:
+            self._version = dict(json.loads(answer)["model_version"])
+        except (ValueError, KeyError, TypeError):
+            raise Unreachable("what answers is no MLflow → mend MLFLOW_TRACKING_URI") from None
         return f"{self.name} version {self._version['version']}, run {self._version['run_id']}"
 
     def fetch(self, folder: Path) -> None:

@@ -42,6 +42,7 @@ class Scorer:
         self._waiting: list[tuple[Job, asyncio.Future[Answers]]] = []
         self._work: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "database")
+        self._model_threads = ThreadPoolExecutor(2, "model")  # their own: a file's thread waits for them
 
     async def answer(self, job: Job) -> Answers:
         """One dictionary per row: id, predicted, probabilities (null for a number), model_version.
@@ -49,9 +50,10 @@ class Scorer:
         Raises Unreachable when the database is away, Overloaded when too many wait.
         """
         if len(job.rows) > FEW:
-            kept = await asyncio.to_thread(_rows, job)
+            loop = asyncio.get_running_loop()
+            kept = await loop.run_in_executor(self._model_threads, _rows, job)
             await self._patiently(kept)
-            return await asyncio.to_thread(_answers, kept)
+            return await loop.run_in_executor(self._model_threads, _answers, kept)
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded
         future = asyncio.get_running_loop().create_future()
@@ -61,7 +63,8 @@ class Scorer:
         return await future
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._thread, self._model_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def _answer_waiting(self) -> None:
         try:

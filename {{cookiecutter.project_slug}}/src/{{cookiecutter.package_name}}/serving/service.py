@@ -1,5 +1,6 @@
 """The parts of a running service, and how they act together: predict, label, look for another model."""
 
+import asyncio
 import contextlib
 import json
 import tempfile
@@ -11,7 +12,7 @@ from typing import Any
 import structlog
 
 from ..encoding import as_text
-from ..errors import BadInput, Unreachable
+from ..errors import BadInput, Unreachable, first_line
 from . import database
 from .access import Access, Caller
 from .metrics import Metrics
@@ -23,6 +24,7 @@ from .settings import Settings
 from .store import Store
 
 log = structlog.get_logger()
+FILES = 3  # that are predicted at once; each has a thread of those that all else shares
 Label = tuple[str, str | float | bool]  # the prediction's id, the truth
 
 
@@ -40,6 +42,7 @@ class Service:
         self._stamp = 0
         self._mark = ""  # of the last candidate that was looked at
         self._scorer: Scorer
+        self.files = asyncio.Semaphore(FILES)
         self._second, self._asked = 0, Counter[str]()
 
     def start(self) -> None:
@@ -51,10 +54,10 @@ class Service:
             self._mark = self.models.load(self.settings.max_rows).mark  # it need not be verified again
         try:
             self._adopt_new()
-        except (BadInput, Unreachable, Refused) as error:
+        except Exception as error:
             if not self.models.adopted():
                 raise
-            log.warning("model kept", reason=str(error))
+            log.warning("model kept", reason=first_line(error))
         self._load()
         self._scorer = Scorer(self.store)
 
@@ -71,17 +74,22 @@ class Service:
             log.error("model refused", reason=error.reason, serving=self.served.version)
         except (BadInput, Unreachable) as error:
             log.debug("no other model", reason=str(error))
-        if self.models.stamp() != self._stamp:
-            self._load()
+        finally:
+            if self.models.stamp() != self._stamp:
+                self._load()
 
     def _adopt_new(self) -> None:
         mark = self._source.mark()
         if mark in (self._mark, *self.models.refused()):
             return
         with tempfile.TemporaryDirectory(dir=self.settings.state, prefix="candidate-") as folder:
-            self._source.fetch(Path(folder))
-            self._mark = mark
-            self.models.adopt(Path(folder), mark, self._source.name)
+            try:
+                self._source.fetch(Path(folder))
+                self.models.adopt(Path(folder), mark, self._source.name)
+            except Refused:
+                self._mark = mark  # once is enough; what else goes wrong is tried again
+                raise
+        self._mark = mark
 
     def _load(self) -> None:
         self._stamp = self.models.stamp()

@@ -100,7 +100,9 @@ class Store:
     @cached_property
     def _at_once(self) -> sqlite3.Connection:
         """SQLite itself, half the time of a commit; it waits for no lock, and leaves the log to `tidy`."""
-        connection = sqlite3.connect(str(self.engine.url.database), timeout=0)
+        (file,), told = self.engine.dialect.create_connect_args(self.engine.url)
+        how: dict[str, Any] = {**told, "timeout": 0}
+        connection: sqlite3.Connection = sqlite3.connect(file, **how)
         for pragma in ("synchronous=NORMAL", "wal_autocheckpoint=0"):
             connection.execute(f"PRAGMA {pragma}")
         return connection
@@ -123,10 +125,9 @@ class Store:
         if not self.is_embedded:
             return False
         try:
-            self._at_once.executemany(_INSERT_TEXT, [_as_sqlite(row) for row in rows])
-            self._at_once.commit()
+            with self._at_once as connection:
+                connection.executemany(_INSERT_TEXT, [_as_sqlite(row) for row in rows])
         except sqlite3.Error:  # locked, or worse: the patient way says which
-            self._at_once.rollback()
             return False
         return True
 
