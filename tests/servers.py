@@ -195,7 +195,7 @@ def postgres_server(programs: Path) -> Iterator[Postgres]:
     create = [*somebody, str(programs / "initdb"), "-A", "trust", "-U", "me", str(data)]
     subprocess.run(create, check=True, stdout=subprocess.DEVNULL, cwd=place)
     control = [*somebody, str(programs / "pg_ctl"), "-D", str(data)]
-    address = f"postgresql://me:secret@127.0.0.1:{port}/postgres"
+    address = f"postgresql://me:hush4711@127.0.0.1:{port}/postgres"
     server = Postgres(address, control, ["-o", options], place)
     server.start()
     try:

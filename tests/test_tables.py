@@ -189,11 +189,11 @@ def test_a_query_is_a_source_and_its_password_stays_out(
     done = run(project, *ask, "SELECT * FROM houses")
     assert "200 rows × 4 columns" in done.stdout and "  sold   datetime" in done.stdout, done.stderr + done.stdout
     assert "postgresql://127.0.0.1" in (project / "params.yaml").read_text("utf-8")
-    assert not any("secret" in (project / name).read_text("utf-8") for name in ("params.yaml", "README.md"))
+    assert not any("hush4711" in (project / name).read_text("utf-8") for name in ("params.yaml", "README.md"))
     wrong = run(project, *ask, "SELECT * FROM castles")
     assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1) and "castles" in wrong.stderr
-    away = run(project, "nb", "data", "use", "postgresql://me:secret@127.0.0.1:9/x", "--query", "SELECT 1")
-    assert away.returncode == 4 and "secret" not in away.stderr + wrong.stderr
+    away = run(project, "nb", "data", "use", "postgresql://me:hush4711@127.0.0.1:9/x", "--query", "SELECT 1")
+    assert away.returncode == 4 and "hush4711" not in away.stderr + wrong.stderr
     absent = "raise ModuleNotFoundError(name='psycopg')"  # as in an environment without the service
     (tmp_path / "psycopg.py").write_text(absent, encoding="utf-8")
     paths = os.pathsep.join([str(tmp_path), str(project / "src")])
