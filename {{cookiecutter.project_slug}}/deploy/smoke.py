@@ -45,7 +45,10 @@ def wait_until_ready() -> None:
 
 
 def nb(*arguments: str) -> str:
-    return subprocess.run(["nb", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    done = subprocess.run(["nb", *arguments], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)  # it said why
+    return done.stdout.strip()
 
 
 def ask(rows: list[dict[str, Any]], token: str) -> list[dict[str, Any]]:
