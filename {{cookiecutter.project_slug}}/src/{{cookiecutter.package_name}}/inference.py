@@ -1,5 +1,6 @@
 """The model as it is served: ONNX and its signature. It needs onnxruntime, numpy and `encoding.py`: copy both files."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ class Model:
         options.intra_op_num_threads = 1  # more wait for each other, spinning, for longer than a row takes
         self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         self._names = [one.name for one in self._session.get_inputs()]
+        self._only_numbers = all(column["type"] == "number" for column in signature["inputs"])
 
     @classmethod
     def load(cls, onnx: Path | str, signature: Path | str) -> "Model":
@@ -49,11 +51,18 @@ class Model:
 
     def predict(self, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> Prediction:
         """What is predicted for rows given by column; raises ValueError when a column is missing or of another type."""
-        tensors = [tensor for column in self.signature["inputs"] for tensor in _tensors(column, columns)]
-        found = self._session.run(None, dict(zip(self._names, tensors, strict=True)))
+        found = self._session.run(None, dict(zip(self._names, self._tensors(columns), strict=True)))
         if self.classes is None:
             return Prediction(found[0].reshape(-1))
         return Prediction(self._labels[found[0]], found[1])
+
+    def _tensors(self, columns: Mapping[str, Any]) -> list[np.ndarray]:
+        """One (n, 1) for each input of the graph; numbers alone go together, in a fifth of the time of a row."""
+        inputs = self.signature["inputs"]
+        if self._only_numbers:
+            with contextlib.suppress(KeyError, TypeError, ValueError):  # one by one, it is said which it is
+                return list(np.array([columns[column["name"]] for column in inputs], dtype=np.float32)[..., np.newaxis])
+        return [tensor for column in inputs for tensor in _tensors(column, columns)]
 
 
 def _tensors(column: dict[str, Any], columns: Mapping[str, Any]) -> list[np.ndarray]:

@@ -17,6 +17,7 @@ MOST_TOGETHER = 64  # requests in one transaction
 PATIENCE = 3.0  # seconds until a request is told that the database is away
 
 Answers = list[dict[str, Any]]
+Found = tuple[asyncio.Future[Answers], list[dict[str, Any]]]  # who waits, and what is kept
 
 
 class Overloaded(Exception):
@@ -40,7 +41,8 @@ class Scorer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._waiting: list[tuple[Job, asyncio.Future[Answers]]] = []
-        self._work: asyncio.Task[None] | None = None
+        self._busy = False
+        self._keeping: asyncio.Task[None]
         self._thread = ThreadPoolExecutor(1, "database")
         self._model_threads = ThreadPoolExecutor(2, "model")  # their own: a file's thread waits for them
 
@@ -49,49 +51,63 @@ class Scorer:
 
         Raises Unreachable when the database is away, Overloaded when too many wait.
         """
+        loop = asyncio.get_running_loop()
         if len(job.rows) > FEW:
-            loop = asyncio.get_running_loop()
             kept = await loop.run_in_executor(self._model_threads, _rows, job)
             await self._patiently(kept)
             return await loop.run_in_executor(self._model_threads, _answers, kept)
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answers] = loop.create_future()
         self._waiting.append((job, future))
-        if self._work is None:
-            self._work = asyncio.create_task(self._answer_waiting())
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._answer_waiting)  # after whoever asks in the same moment
         return await future
 
     def close(self) -> None:
         for threads in (self._thread, self._model_threads):
             threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _answer_waiting(self) -> None:
-        try:
-            while self._waiting:
-                together, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-                await self._answer_together([(job, future) for job, future in together if not future.done()])
-        finally:
-            self._work = None
-
-    async def _answer_together(self, jobs: list[tuple[Job, asyncio.Future[Answers]]]) -> None:
-        found: list[tuple[asyncio.Future[Answers], Answers]] = []
-        for job, future in jobs:
-            try:
-                found.append((future, _rows(job)))
-            except Exception as error:
-                future.set_exception(error)
+    def _answer_waiting(self) -> None:
+        together, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+        found: list[Found] = []
+        for job, future in together:
+            if not future.done():  # who asked may have gone
+                try:
+                    found.append((future, _rows(job)))
+                except Exception as error:
+                    future.set_exception(error)
         rows = [row for _, some in found for row in some]
         try:
-            if not self._store.add_at_once(rows):
-                await self._patiently(rows)
+            kept = self._store.add_at_once(rows)
         except Exception as error:
-            for future, _ in found:
-                if not future.done():
-                    future.set_exception(error)
-            return
+            self._tell(found, error)
+        else:
+            if kept:
+                self._tell(found)
+            else:
+                self._keeping = asyncio.create_task(self._keep(found, rows))
+
+    async def _keep(self, found: list[Found], rows: list[dict[str, Any]]) -> None:
+        try:
+            await self._patiently(rows)
+        except Exception as error:
+            self._tell(found, error)
+        else:
+            self._tell(found)
+
+    def _tell(self, found: list[Found], error: Exception | None = None) -> None:
+        """Ends what was asked, and goes on with what came meanwhile."""
+        self._busy = bool(self._waiting)
+        if self._busy:
+            asyncio.get_running_loop().call_soon(self._answer_waiting)
         for future, some in found:
-            if not future.done():
+            if future.done():
+                continue
+            if error:
+                future.set_exception(error)
+            else:
                 future.set_result(_answers(some))
 
     async def _patiently(self, rows: list[dict[str, Any]]) -> None:

@@ -235,7 +235,7 @@ def _as_sqlite(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """The values of a row, which has the table's columns in their order, as the driver takes them."""
     id_, made_at, request_id, caller, version, inputs, predicted, probabilities, uncertainty, latency = row.values()
     likely = to_json(probabilities).decode() if probabilities else None
-    asked, when = to_json(inputs).decode(), f"{made_at:%Y-%m-%d %H:%M:%S.%f}"
+    asked, when = to_json(inputs).decode(), made_at.replace(tzinfo=None).isoformat(" ", "microseconds")
     return (id_, when, request_id, caller, version, asked, predicted, likely, uncertainty, latency)
 
 
