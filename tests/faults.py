@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def statuses(project: Path) -> list[str]:
     """The status of each MLflow run, the oldest first."""
     if not (project / "mlflow.db").exists():
         return []
-    with sqlite3.connect(project / "mlflow.db") as store:
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
         return [status for (status,) in store.execute("select status from runs order by start_time")]
 
 

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -340,7 +341,7 @@ def zipped(folder: Path) -> Table:
 
 @table
 def sqlite(folder: Path) -> Table:
-    with sqlite3.connect(folder / "shop.db") as store:
+    with closing(sqlite3.connect(folder / "shop.db")) as store, store:
         rows().to_sql("orders", store, index=False)
     query = "SELECT a, b, colour, y FROM orders"
     return Table(f"sqlite:///{folder / 'shop.db'}", options={"query": query}, reading={"file_format": "parquet"})

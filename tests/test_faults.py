@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -159,7 +159,7 @@ def test_pipelines_that_start_together_on_a_new_store_all_succeed(
     processes = [one.start("nb", "run", "describe") for one in cases]
     ends = [(process.communicate()[0], process.returncode) for process in processes]
     assert [code for _, code in ends] == [0, 0, 0, 0], ends
-    with sqlite3.connect(tmp_path / "shared.db") as shared:
+    with closing(sqlite3.connect(tmp_path / "shared.db")) as shared:
         assert shared.execute("select distinct status from runs").fetchall() == [("FINISHED",)]
 
 
@@ -198,7 +198,7 @@ class Server:
         self.process.wait()
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
-        with sqlite3.connect(self.database) as store:
+        with closing(sqlite3.connect(self.database)) as store:
             return store.execute(query).fetchall()
 
 
@@ -273,7 +273,7 @@ def test_a_server_that_dies_and_comes_back_loses_nothing(case: Callable[[str], C
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert server.rows("select name, status from runs") == [("evaluate", "FINISHED")]
-    with sqlite3.connect(one.project / "mlflow.db") as store:
+    with closing(sqlite3.connect(one.project / "mlflow.db")) as store:
         expected = store.execute("select key, value from latest_metrics order by key").fetchall()
     assert expected
     assert server.rows("select key, value from latest_metrics order by key") == expected

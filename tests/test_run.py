@@ -9,7 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def repro(project: Path, run: Run, *arguments: str) -> tuple[int, set[str], str]
 
 
 def rows(project: Path, query: str) -> list[tuple[Any, ...]]:
-    with sqlite3.connect(project / "mlflow.db") as store:
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
         return store.execute(query).fetchall()
 
 
@@ -134,7 +134,7 @@ def test_a_trial_whose_record_was_cut_short_does_not_stay_open(
     assert within(120, lambda: bool(rows(worked, trials)))
     os.killpg(stage.pid, signal.SIGKILL)
     stage.wait()
-    with sqlite3.connect(worked / "mlflow.db") as store:  # where the moment was not the worst
+    with closing(sqlite3.connect(worked / "mlflow.db")) as store, store:  # where the moment was not the worst
         store.execute("update runs set status = 'RUNNING' where run_uuid = ?", rows(worked, trials)[0])
     assert run(worked, "nb", "run", "validate").returncode == 0
     assert "RUNNING" not in {status for _, status in runs(worked)}

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +222,7 @@ def test_who_may_do_what(worked: Path, run: Run, environment: dict[str, str]) ->
     assert all(len(token) == 43 for token in tokens.values())
     again = run(worked, "nb", "token", "new", "my-admin", "--scope", "admin")
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
-    with sqlite3.connect(worked / "service" / "service.db") as database:
+    with closing(sqlite3.connect(worked / "service" / "service.db")) as database:
         assert not any(token in line for line in database.iterdump() for token in tokens.values())
     one, needed = (
         row(worked),
@@ -280,7 +280,7 @@ def test_nothing_that_was_acknowledged_is_lost_when_it_is_killed(worked: Path, e
             service.process.kill()
             service.process.wait()
         predicted |= {answer.json["id"] for answer in load.answers if answer.status == 200}
-    with sqlite3.connect(worked / "service" / "service.db") as database:
+    with closing(sqlite3.connect(worked / "service" / "service.db")) as database:
         kept = {id_ for (id_,) in database.execute("SELECT id FROM predictions")}
         labels = dict(database.execute("SELECT prediction_id, label FROM labels"))
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -455,12 +455,11 @@ def test_a_database_that_is_away_is_said_and_comes_back(
 ) -> None:
     one = row(worked)
     with serving(worked, environment) as service:
-        lock = sqlite3.connect(worked / "service" / "service.db", isolation_level=None)
-        lock.execute("BEGIN IMMEDIATE")
-        said = service.ask("/predict", one)
-        assert said.status == 503 and said.headers["retry-after"]
-        assert service.ask("/health/live").status == 200
-        lock.execute("ROLLBACK")
+        with closing(sqlite3.connect(worked / "service" / "service.db", isolation_level=None)) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            said = service.ask("/predict", one)
+            assert said.status == 503 and said.headers["retry-after"]
+            assert service.ask("/health/live").status == 200
         assert service.ask("/predict", one).status == 200
     with serving(worked, environment, DATABASE_URL=postgres.address) as service:
         assert service.ask("/predict", one).status == 200
@@ -500,7 +499,7 @@ def test_a_backup_holds_what_was_committed_before_it_and_goes_into_either_databa
             before = {answer.json["id"] for answer in load.answers}
             done = run(worked, "nb", "db", "backup", str(tmp_path / "backup.db"))
             assert done.returncode == 0, done.stderr
-    with sqlite3.connect(tmp_path / "backup.db") as copy:
+    with closing(sqlite3.connect(tmp_path / "backup.db")) as copy:
         assert before | {id_} <= {found for (found,) in copy.execute("SELECT id FROM predictions")}
     fresh = {"DATABASE_URL": postgres.address.replace("/postgres", "/fresh", 2).replace("fresh:", "postgres:")}
     fresh["DATABASE_URL"] = postgres.address.rpartition("/")[0] + "/restored"
