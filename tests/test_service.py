@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from conftest import Run, git
@@ -78,6 +79,43 @@ def test_what_was_predicted_is_labelled_exported_and_learned_from(
         new = json.loads((worked / "models" / "signature.json").read_text("utf-8"))["model"]["sha256"][:12]
         assert new != answers[0]["model_version"]
         assert until(lambda: service.ask("/predict", inputs[0]).json["model_version"] == new)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_pages_and_filters_find_each_prediction_once(
+    kind: str, worked: Path, environment: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    there = {"DATABASE_URL": request.getfixturevalue("postgres").address} if kind == "postgresql" else {}
+    one = row(worked)
+    with serving(worked, environment, **there) as service:
+
+        def found(**filters: Any) -> list[str]:
+            """The ids that all pages of two show, the newest first; each but the last page is full."""
+            pages, before = [], ""
+            while before is not None:
+                page = service.ask("/predictions?" + urlencode({"limit": 2, "before": before} | filters)).json
+                pages.append([each["id"] for each in page["predictions"]])
+                before = page["next"]
+            assert all(len(page) == 2 for page in pages[:-1]) and (pages[-1] or len(pages) == 1)
+            return [id_ for page in pages for id_ in page]
+
+        said = []
+        for _ in range(6):
+            said.append(service.ask("/predict", one).json)
+            time.sleep(0.002)  # ids are in the order of their milliseconds
+        ids = [each["id"] for each in reversed(said)]
+        first = said[0]
+        assert service.ask("/feedback", {"id": ids[1], "label": first["predicted"]}).status == 200
+        wrong = next(name for name in first["probabilities"] if name != first["predicted"])
+        assert service.ask("/feedback", {"id": ids[3], "label": wrong}).status == 200
+        assert found() == ids  # three pages, and no empty fourth
+        assert found(model_version=first["model_version"], predicted=first["predicted"]) == ids
+        assert found(predicted=wrong) == found(model_version="0" * 12) == []
+        assert found(labelled="true") == [ids[1], ids[3]] and found(wrong="true") == [ids[3]]
+        assert found(labelled="false") == [id_ for place, id_ in enumerate(ids) if place not in (1, 3)]
+        made = {each["id"]: each["made_at"] for each in service.ask("/predictions").json["predictions"]}
+        assert found(since=made[ids[2]]) == ids[:3] and found(until=made[ids[2]]) == ids[3:]
+        assert service.ask("/predictions?limit=0").status == service.ask("/predictions?since=noon").status == 422
 
 
 def until(true: Any, seconds: float = 15) -> bool:

@@ -182,7 +182,7 @@ def predictions(
 ) -> Response:
     """What was predicted, the newest first, with inputs and newest label."""
     allowed(request, "feedback")
-    found = service(request).store.list_predictions(
+    found, following = service(request).store.list_predictions(
         limit=limit,
         before=before,
         model_version=model_version,
@@ -192,7 +192,6 @@ def predictions(
         since=since,
         until=until,
     )
-    following = found[-1]["id"] if len(found) == limit else None
     return Response(to_json({"predictions": found, "next": following}), media_type="application/json")
 
 

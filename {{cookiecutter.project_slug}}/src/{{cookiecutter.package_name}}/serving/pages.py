@@ -79,7 +79,7 @@ def history(request: Request) -> Response:
     _page(request, "feedback")
     held, asked = service(request), dict(request.query_params)
     labelled = asked.get("labelled", "")
-    found = held.store.list_predictions(
+    found, last = held.store.list_predictions(
         limit=IN_HISTORY,
         before=_whole(asked.get("before", "")),
         model_version=_whole(asked.get("model_version", "")),
@@ -89,7 +89,7 @@ def history(request: Request) -> Response:
         since=_day(asked.get("since", "")),
         until=_day(asked.get("until", "")),
     )
-    following = urlencode(asked | {"before": found[-1]["id"]}) if len(found) == IN_HISTORY else ""
+    following = urlencode(asked | {"before": last}) if last else ""
     names = dict.fromkeys(name for one in found for name in one["inputs"])
     more: dict[str, Any] = {"asked": asked, "inputs": list(names), "following": following and f"/history?{following}"}
     return _html(request, "history.html", found=found, **more)

@@ -167,9 +167,9 @@ class Store:
         wrong: bool = False,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> list[dict[str, Any]]:
-        """Predictions with their newest label, the newest first; `before` is the last id of the page before."""
-        query = sa.select(*_columns).select_from(_labelled).order_by(predictions.c.id.desc()).limit(limit)
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Predictions with their newest label, the newest first, and the `before` of the next page if there is one."""
+        query = sa.select(*_columns).select_from(_labelled).order_by(predictions.c.id.desc()).limit(limit + 1)
         wanted = (
             (before, predictions.c.id < before),
             (model_version, predictions.c.model_version == model_version),
@@ -180,7 +180,8 @@ class Store:
             (since, predictions.c.made_at >= (since or EVER)),
             (until, predictions.c.made_at < (until or EVER)),
         )
-        return self._all(query.where(*(condition for asked, condition in wanted if asked)))
+        found = self._all(query.where(*(condition for asked, condition in wanted if asked)))
+        return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
 
     def queue(self, limit: int) -> list[dict[str, Any]]:
         """Predictions without a label, the least certain first, then the newest."""
