@@ -1,5 +1,6 @@
 """The service's parts: what it takes, what it keeps, which model it lets answer."""
 
+import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from {{cookiecutter.package_name}}.errors import BadInput
 from {{cookiecutter.package_name}}.inference import Model
 from {{cookiecutter.package_name}}.kinds import Reading
 from {{cookiecutter.package_name}}.serving import access, database
+from {{cookiecutter.package_name}}.serving.files import CsvTable
 from {{cookiecutter.package_name}}.serving.models import Models, Refused
 from {{cookiecutter.package_name}}.serving.rows import Rows, WrongRows
 from {{cookiecutter.package_name}}.serving.store import Store, new_id
@@ -62,6 +64,46 @@ def test_a_value_of_another_type_is_refused(candidate: Path, value: str) -> None
     with pytest.raises(WrongRows, match="given twice"):
         rows.read(b'[{"size": 1, "noise": 1, "colour": "red"}, {"size": 1, "size": 2, "noise": 1, "colour": "a:b"}]')
     assert rows.read(b'[{"size": 1, "noise": 1, "colour": "a:b"}]')[0][0]["colour"] == "a:b"
+
+
+MIXED: dict[str, Any] = {
+    "inputs": [
+        {"name": "size", "type": "number"},
+        {"name": "fresh", "type": "boolean"},
+        {"name": "picked", "type": "datetime"},
+        {"name": "colour", "type": "category", "levels": ["red"]},
+    ],
+    "classes": None,
+    "examples": [{"inputs": {"size": 1.0, "fresh": True, "picked": "2026-11-21T00:00:00", "colour": "red"}}],
+}
+
+
+@pytest.mark.parametrize("written", ["2026-11-21", "2026-11-21T00:00:00", "2026-11-21 00:00"])
+def test_a_day_is_a_time(written: str) -> None:
+    body = {"size": 1, "fresh": 1, "picked": written, "colour": "red"}
+    rows, _ = Rows(MIXED, most=2).read(json.dumps(body).encode())
+    assert rows[0]["picked"] == datetime(2026, 11, 21)
+
+
+def test_each_wrong_value_is_named_once() -> None:
+    body = {"size": "1", "fresh": "yes", "picked": "21.11.2026", "colour": [], "color": "red"}
+    with pytest.raises(WrongRows) as refused:
+        Rows(MIXED, most=2).read(json.dumps([body]).encode())
+    assert [fault["where"] for fault in refused.value.faults] == [[0, name] for name in body]
+    assert "a valid boolean, or a valid integer" in refused.value.faults[1]["reason"]
+
+
+def test_a_csv_file_is_read_as_people_write_it() -> None:
+    text = "size ,fresh, picked,colour,note\n1.5,Yes,2026-11-21, red ,\n\n,nein,2026-11-21T08:30,,x\n\n"
+    table = CsvTable(io.BytesIO(text.encode()), MIXED)
+    rows = Rows(MIXED, most=2).check([row for _, some in table.chunks() for row in some])
+    assert rows == [
+        {"size": 1.5, "fresh": True, "picked": datetime(2026, 11, 21), "colour": "red"},
+        {"size": None, "fresh": False, "picked": datetime(2026, 11, 21, 8, 30), "colour": None},
+    ]
+    with pytest.raises(WrongRows, match="such as") as refused:
+        list(CsvTable(io.BytesIO(b'size,fresh,picked,colour\n1,t,,\n"1,5",maybe,soon,red\n'), MIXED).chunks())
+    assert [fault["where"] for fault in refused.value.faults] == [[1, "size"], [1, "fresh"], [1, "picked"]]
 
 
 def test_a_label_is_recorded_once_and_can_be_corrected(store: Store) -> None:

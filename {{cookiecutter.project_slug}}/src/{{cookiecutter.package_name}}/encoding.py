@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 OTHER = "\N{REPLACEMENT CHARACTER}"  # stands for every category that was too rare, or absent, when the model learned
+PAIRS = ("true false", "yes no", "y n", "t f", "on off", "ja nein", "oui non", "si no", "sí no", "wahr falsch", "是 否")
+BOOLEANS = {word: number == 0 for pair in PAIRS for number, word in enumerate(pair.split())}  # as tables write them
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w\w+")  # scripts without blanks: each sign is a word
 
 # part of a time: its value from seconds, days, months and years since 1970, each (n,)

@@ -7,12 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from .encoding import BOOLEANS
 from .errors import BadInput, first_line
 
 EXACT = 2**53  # whole numbers beyond it are no longer told apart by a float
 GREATEST = 3.4e38  # of the numbers of 32 bits with which a model computes
-PAIRS = ("true false", "yes no", "y n", "t f", "on off", "ja nein", "oui non", "si no", "sí no", "wahr falsch", "是 否")
-WORDS = {word: number == 0 for pair in PAIRS for number, word in enumerate(pair.split())}  # booleans in words
 KINDS = ("number", "integer", "amount", "boolean", "datetime", "text")  # a datetime may name its format
 AROUND = r"^[A-Z]{3}\b|\b[A-Z]{3}$|\p{Sc}|%"  # what an amount may hold: EUR, €, %
 MARK = re.compile(r"[+-]?\d+(\.\d+)?")  # a mark of missing values that is a number
@@ -98,7 +97,7 @@ def _booleans(column: pa.ChunkedArray, reading: Reading, where: str) -> pd.Serie
         return column.to_pandas()
     text = without_marks(column, reading)
     words = pc.utf8_lower(text)
-    true, known = (pa.array([word for word, means in WORDS.items() if means or every]) for every in (False, True))
+    true, known = (pa.array([word for word, means in BOOLEANS.items() if means or every]) for every in (False, True))
     misfits = pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, value_set=known)))
     _refuse(misfits, text, "is no yes or no", where)
     return pc.if_else(pc.is_null(words), pa.scalar(None, pa.bool_()), pc.is_in(words, value_set=true)).to_pandas()

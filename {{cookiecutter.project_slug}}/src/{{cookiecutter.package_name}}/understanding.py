@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from . import kinds, sources
+from .encoding import BOOLEANS
 from .errors import BadInput, did_you_mean
-from .kinds import EXACT, WORDS, Reading, is_text
+from .kinds import EXACT, Reading, is_text
 
 SAMPLE = 1 << 20  # bytes that are looked at for encoding and delimiter
 WESTERN = 2.5  # how much likelier Windows-1252 is, before a letter is seen, than any other legacy code page
@@ -221,7 +222,11 @@ def _kind(column: pa.ChunkedArray, reading: Reading, is_target: bool) -> str:
         return "integer"  # which reading refuses, with the row
     if not codes and _fits(values, "number", reading):
         return "number"
-    if not is_target and set(pc.utf8_lower(values).to_pylist()[:3]) <= set(WORDS) and _fits(values, "boolean", reading):
+    if (
+        not is_target
+        and set(pc.utf8_lower(values).to_pylist()[:3]) <= set(BOOLEANS)
+        and _fits(values, "boolean", reading)
+    ):
         return "boolean"
     if when := _date(values, reading):
         return when

@@ -124,7 +124,7 @@ async def predict_file(request: Request) -> Response:
     served = held.served
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in files.KINDS:
-        raise WrongMedia(f"a file is {' or '.join(files.KINDS)}")
+        raise WrongMedia(f"the body is the file itself, its Content-Type {' or '.join(files.KINDS)}")
     sent, answered = _spool(), _spool()
     try:
         async for block in request.stream():

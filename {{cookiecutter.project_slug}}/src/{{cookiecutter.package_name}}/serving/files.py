@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import IO, Any
 
+from ..encoding import BOOLEANS
 from .rows import LONGEST, WrongRows
 
 TOGETHER = 1000  # rows
 DELIMITERS = ",;\t|"
-BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
 ADDED = ("prediction_id", "predicted", "model_version")
 Rows = list[dict[str, Any]]
 
@@ -66,8 +66,8 @@ class CsvTable(Table):
             start = text.readline(LONGEST)
             self.delimiter = max(DELIMITERS, key=start.count)
             text.seek(0)
-            lines = csv.reader(text, delimiter=self.delimiter, strict=True)
-            self.header = next(lines, [])
+            lines = filter(None, csv.reader(text, delimiter=self.delimiter, strict=True))  # without empty lines
+            self.header = [name.strip() for name in next(lines, [])]
             self._check_columns(self.header)
             part: list[list[str]] = []
             for number, line in enumerate(lines):
@@ -140,11 +140,12 @@ def from_text(row: Mapping[str, str], signature: Mapping[str, Any], number: int 
     """The inputs of a row that was written as text; what is empty is missing. Raises WrongRows with every fault."""
     found, wrong = {}, []
     for column in signature["inputs"]:
-        name, text = column["name"], row[column["name"]]
+        name, text = column["name"], row[column["name"]].strip()
         try:
             found[name] = FROM_TEXT[column["type"]](text) if text else None
         except (ValueError, KeyError):
-            wrong.append({"where": [number, name], "reason": f"this is no {column['type']}"})
+            reason = f"this is no {column['type']} such as {SUCH_AS[column['type']]}"
+            wrong.append({"where": [number, name], "reason": reason})
     if wrong:
         raise WrongRows(wrong)
     return found
@@ -164,11 +165,12 @@ def _plain(column: Any, pa: Any) -> list[Any]:
 
 FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "number": _number,
-    "boolean": lambda text: BOOLEANS[text.lower()],
+    "boolean": lambda text: {**BOOLEANS, "1": True, "0": False}[text.lower()],
     "datetime": datetime.fromisoformat,
     "category": str,
     "text": str,
 }
+SUCH_AS = {"number": "12.5", "boolean": "yes or no", "datetime": "2026-11-21 or 2026-11-21T08:30"}
 KINDS: dict[str, type[Table]] = {
     "text/csv": CsvTable,
     "application/vnd.apache.parquet": ParquetTable,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from annotated_types import Interval, MaxLen
@@ -21,9 +21,11 @@ def whole(text: str) -> str:
     return text
 
 
-def _within(time: datetime) -> datetime:
+def _within(time: date) -> datetime:
+    """The time, of a day its first; raises ValueError for one that has no place in UTC."""
+    found = time if isinstance(time, datetime) else datetime(time.year, time.month, time.day)
     try:
-        return time.astimezone(UTC) and time
+        return found.astimezone(UTC) and found
     except (OverflowError, ValueError):
         raise ValueError("the time is beyond the calendar") from None
 
@@ -33,7 +35,7 @@ Text = Annotated[str, MaxLen(LONGEST), AfterValidator(whole)]
 TYPES: dict[str, Any] = {
     "number": Number,
     "boolean": bool | Annotated[int, Interval(ge=0, le=1)],
-    "datetime": Annotated[datetime, AfterValidator(_within)],
+    "datetime": Annotated[datetime | date, AfterValidator(_within)],
     "category": Text | Number,
     "text": Text,
 }
@@ -113,8 +115,19 @@ def describe(column: Mapping[str, Any]) -> str:
 
 def faults(error: ValidationError, before: tuple[int, ...] = ()) -> list[dict[str, Any]]:
     """Place and reason of each value that does not fit, the first twenty."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [{"where": [*before, *one["loc"]], "reason": one["msg"]} for one in found[:20]]
+    reasons: dict[tuple[int | str, ...], list[str]] = {}
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        names = [place for place, part in enumerate(one["loc"]) if isinstance(part, str)] or [len(one["loc"])]
+        field = one["loc"][: names[0] + 1]  # what follows is one of the types that it may have
+        reasons.setdefault(field, []).append(one["msg"])
+    return [
+        {"where": [*before, *field], "reason": ", or ".join([first, *(_short(one) for one in others)])}
+        for field, (first, *others) in list(reasons.items())[:20]
+    ]
+
+
+def _short(reason: str) -> str:
+    return reason.removeprefix("Input should be ")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> None:
