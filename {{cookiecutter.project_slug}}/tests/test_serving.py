@@ -145,11 +145,14 @@ def test_a_token_is_known_until_it_is_revoked(store: Store) -> None:
 def test_labelled_predictions_become_rows_of_the_table(
     store: Store, candidate: Path, table: pd.DataFrame, tmp_path: Path
 ) -> None:
-    row = kept(inputs={"size": 2.5, "noise": None, "colour": "red"})
-    store.add_at_once([row])
-    store.add_labels([(row["id"], "large")], "anna")
+    row, other = kept(inputs={"size": 2.5, "noise": None, "colour": "red"}), kept(inputs={"alcohol": 13.2})
+    store.add_at_once([row, other])
     signature = json.loads((candidate / "signature.json").read_text("utf-8"))
-    assert database.export(store, signature, tmp_path / "labelled.parquet") == 1
+    store.add_labels([(other["id"], "Barolo")], "anna")
+    with pytest.raises(BadInput, match="1 for that of another table"):
+        database.export(store, signature, tmp_path / "labelled.parquet")
+    store.add_labels([(row["id"], "large")], "anna")
+    assert database.export(store, signature, tmp_path / "labelled.parquet") == (1, 1)
     table.insert(0, "key", range(len(table)))
     kinds = {"key": "integer", "size": "number", "noise": "number", "colour": "text", "kind": "text"}
     longer = labelled.add(table, tmp_path / "labelled.parquet", Reading(columns=kinds))

@@ -171,7 +171,9 @@ def export(file: Annotated[Path, typer.Argument(help="A new Parquet file.")]) ->
     from .serving import database
 
     with _said(), _store() as store:
-        typer.echo(f"{file}: {database.export(store, read_json(SIGNATURE), file)} labelled predictions")
+        written, left_out = database.export(store, read_json(SIGNATURE), file)
+        other = f"; {left_out} left out, which a model of another table made" if left_out else ""
+        typer.echo(f"{file}: {written} labelled predictions{other}")
 
 
 @token.command("new")

@@ -92,16 +92,21 @@ def _chunks(connection: sa.Connection, table: sa.Table) -> Iterator[list[dict[st
         yield [dict(row) for row in rows]
 
 
-def export(store: Store, signature: dict[str, Any], target: Path) -> int:
-    """Writes every prediction that has a label as a row of the table, with the label as its target; how many."""
+def export(store: Store, signature: dict[str, Any], target: Path) -> tuple[int, int]:
+    """Writes every prediction that has a label as a row of the table, with the label as its target.
+
+    Returns how many, and how many were left out: those of a model of another table.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
     if target.exists():
         raise BadInput(f"{target} exists → name a new file")
-    rows = store.labelled()
+    found = store.labelled()
+    rows = [row for row in found if _is_of(signature, row)]
     if not rows:
-        raise BadInput("no prediction has a label yet → label some on the service's pages, or by POST /feedback")
+        told = f" for this model ({len(found)} for that of another table)" if found else ""
+        raise BadInput(f"no prediction has a label yet{told} → label some on the service's pages, or by POST /feedback")
     columns: dict[str, list[Any]] = {
         column["name"]: [_value(row["inputs"].get(column["name"]), column["type"]) for row in rows]
         for column in signature["inputs"]
@@ -116,7 +121,13 @@ def export(store: Store, signature: dict[str, Any], target: Path) -> int:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-    return len(rows)
+    return len(rows), len(found) - len(rows)
+
+
+def _is_of(signature: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Whether a labelled prediction can be a row of the model's table: it has one of its inputs, one of its classes."""
+    known = {column["name"] for column in signature["inputs"]}
+    return not known.isdisjoint(row["inputs"]) and row["label"] in (signature["classes"] or [row["label"]])
 
 
 def _value(value: Any, kind: str) -> Any:
