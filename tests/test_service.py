@@ -118,6 +118,26 @@ def test_pages_and_filters_find_each_prediction_once(
         assert service.ask("/predictions?limit=0").status == service.ask("/predictions?since=noon").status == 422
 
 
+def test_a_prediction_is_labelled_with_the_classes_among_which_its_own_model_chose(
+    worked: Path, environment: dict[str, str]
+) -> None:
+    """The database outlives a change of the table: what was predicted before must not get a class of the new one."""
+    with serving(worked, environment) as service:
+        known = service.ask("/predict", row(worked)).json
+        with closing(sqlite3.connect(worked / "service" / "service.db")) as database, database:
+            database.execute(
+                "INSERT INTO predictions SELECT 'other', made_at, request_id, caller, 'another', '{\"weight\": 4}', 'cat',"
+                ' \'{"cat": 0.6, "dog": 0.4}\', 0.4, latency_ms FROM predictions'
+            )
+        assert b'value="dog"' in service.ask("/label").body
+        refused = service.ask("/feedback", [{"id": known["id"], "label": "Barolo"}, {"id": "other", "label": "Barolo"}])
+        fault = {"where": [1, "label"], "reason": "the label must be one of cat, dog"}
+        assert (refused.status, refused.json["faults"]) == (422, [fault])
+        assert service.ask("/feedback", {"id": "other", "label": "dog"}).json["recorded"] == 1
+        assert service.ask("/feedback", {"id": known["id"], "label": "dog"}).status == 422
+        assert service.ask("/feedback", {"id": "nobody's", "label": "dog"}).status == 404
+
+
 def until(true: Any, seconds: float = 15) -> bool:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -210,7 +230,7 @@ def test_a_file_comes_back_with_predictions(served: Service, finished: Path, run
     assert rows == "178" and float(share) > 0.95
     broken = table.replace(b"\n13.2,", b"\nmuch,", 1)
     answer = served.ask("/predict/file", broken, content_type="text/csv")
-    assert answer.json["faults"] == [{"where": [1, "alcohol"], "reason": "this is no number"}]
+    assert answer.json["faults"] == [{"where": [1, "alcohol"], "reason": "this is no number such as 12.5"}]
     assert served.ask("/predict/file", b"PAR1", content_type="application/octet-stream").status == 422
     assert served.ask("/predict/file", b"a,b\n", content_type="text/csv").status == 422
 
@@ -574,6 +594,9 @@ def test_a_mistake_is_said_in_one_sentence(worked: Path, run: Run) -> None:
         (["nb", "token", "new", "me", "--scope", "all"], {}, 2, "predict, feedback, admin"),
         (["nb", "token", "revoke", "nobody"], {}, 2, "nb token list"),
         (["nb", "db", "restore", "nothing.db"], {}, 2, "nothing.db"),
+        (["nb", "db", "restore", "params.yaml"], {}, 2, "no backup"),
+        (["nb", "db", "backup", "nowhere/x.db"], {}, 2, "no folder"),
+        (["nb", "db", "export", "x.csv"], {}, 2, "x.parquet"),
         (["nb", "db", "export", "x.parquet"], {}, 2, "label"),
         (["nb", "data", "feedback", "nothing.parquet"], {}, 2, "nb db export"),
     ):

@@ -114,7 +114,8 @@ class Access:
             raise Denied(401, "a token is needed → Authorization: Bearer …, made by nb token new NAME --scope predict")
         is_local = urlsplit(f"//{headers.get('host', '')}").hostname in LOOPBACK
         if not is_local or any(name in headers for name in FORWARDED):
-            raise Denied(403, "without a token, the service is for this machine alone → call it as localhost")
+            only = "without a token, the service is for this machine alone"
+            raise Denied(403, f"{only} → call it as localhost, not through a proxy")
         return LOCAL
 
     def _with(self, token: str) -> Caller:

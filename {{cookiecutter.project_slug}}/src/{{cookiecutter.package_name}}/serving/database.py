@@ -13,6 +13,7 @@ from ..errors import BadInput
 from .store import MIGRATIONS, VERSION, VERSION_TABLE, Store, metadata
 
 TOGETHER = 10_000  # rows that are copied at once
+SQLITE = b"SQLite format 3\0"  # how each of its files begins
 LOCK = 20_261_121  # of PostgreSQL: one migration at a time
 
 
@@ -38,8 +39,7 @@ def upgrade(store: Store) -> bool:
 
 def back_up(store: Store, target: Path) -> dict[str, int]:
     """Copies all rows, as they were at one moment, into a new SQLite file; how many of each table."""
-    if target.exists():
-        raise BadInput(f"{target} exists → name a new file")
+    _refuse_unless_new(target)
     part = target.with_name(f".part-{target.name}")
     part.unlink(missing_ok=True)
     try:
@@ -55,10 +55,20 @@ def back_up(store: Store, target: Path) -> dict[str, int]:
     return counts
 
 
+def _refuse_unless_new(target: Path) -> None:
+    if target.exists():
+        raise BadInput(f"{target} exists → name a new file")
+    if not target.parent.is_dir():
+        raise BadInput(f"there is no folder {target.parent} → make it, or name another")
+
+
 def restore(store: Store, source: Path) -> dict[str, int]:
     """Copies a backup into an empty database, of either kind; how many rows of each table."""
     if not source.is_file():
         raise BadInput(f"there is no file {source} → name one that nb db backup made")
+    with source.open("rb") as file:
+        if file.read(len(SQLITE)) != SQLITE:
+            raise BadInput(f"{source} is no backup → name a file that nb db backup made")
     upgrade(store)
     for table in metadata.sorted_tables:
         with store.engine.connect() as connection:
@@ -100,8 +110,9 @@ def export(store: Store, signature: dict[str, Any], target: Path) -> tuple[int, 
     import pyarrow as pa
     from pyarrow import parquet
 
-    if target.exists():
-        raise BadInput(f"{target} exists → name a new file")
+    _refuse_unless_new(target)
+    if target.suffix != ".parquet":
+        raise BadInput(f"{target.name} would hold Parquet → name it {target.stem}.parquet")
     found = store.labelled()
     rows = [row for row in found if _is_of(signature, row)]
     if not rows:

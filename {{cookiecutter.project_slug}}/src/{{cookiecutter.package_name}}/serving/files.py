@@ -35,9 +35,8 @@ class Table(ABC):
         """The parts with the answers to their rows, one below the other."""
 
     def _check_columns(self, names: list[str]) -> None:
-        for name in self.inputs:
-            if name not in names:
-                raise WrongRows([{"where": [name], "reason": "the table has no such column"}])
+        if missing := [name for name in self.inputs if name not in names]:
+            raise WrongRows([{"where": [name], "reason": "the table has no such column"} for name in missing])
         for name in names:
             if names.count(name) > 1:
                 raise WrongRows([{"where": [name], "reason": "two columns have this name"}])

@@ -111,7 +111,8 @@ class Service:
 
     def label(self, given: list[Label], caller: Caller) -> list[bool]:
         """Whether each label was new. Raises WrongRows for what is no label, KeyError with an id that is not known."""
-        labels = [(id_, self._as_label(place, label)) for place, (id_, label) in enumerate(given)]
+        chosen_from = self.store.classes([id_ for id_, _ in given])
+        labels = [(id_, self._as_label(place, label, chosen_from[id_])) for place, (id_, label) in enumerate(given)]
         new = self.store.add_labels(labels, caller.name)
         self.metrics.labels.inc(sum(new))
         return new
@@ -139,9 +140,11 @@ class Service:
             "refused": self.models.refused(),
         }
 
-    def _as_label(self, place: int, label: str | float | bool) -> str:
-        classes = self.served.model.classes
-        if classes is None:
+    def _as_label(self, place: int, label: str | float | bool, classes: list[str]) -> str:
+        """The label of a prediction that chose from `classes`, to which this model of the same table may add more."""
+        now = self.served.model.classes or []
+        classes = classes if set(now).isdisjoint(classes) else sorted({*classes, *now})
+        if not classes:
             try:
                 return str(float(label))
             except ValueError:

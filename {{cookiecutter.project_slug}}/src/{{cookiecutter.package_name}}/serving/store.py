@@ -156,6 +156,12 @@ class Store:
         with _answering(), self._careful.begin() as connection:
             return [_label(connection, id_, label, labelled_by) for id_, label in given]
 
+    def classes(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """The classes among which each prediction chose, none for a number; raises KeyError with an unknown id."""
+        query = sa.select(predictions.c.id, predictions.c.probabilities).where(predictions.c.id.in_(ids))
+        found = {row["id"]: sorted(row["probabilities"] or []) for row in self._all(query)}
+        return {id_: found[id_] for id_ in ids}
+
     def list_predictions(
         self,
         *,
