@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -93,13 +94,14 @@ def test_pages_and_filters_find_each_prediction_once(
             """The ids that all pages of two show, the newest first; each but the last page is full."""
             pages, before = [], ""
             while before is not None:
-                page = service.ask("/predictions?" + urlencode({"limit": 2, "before": before} | filters)).json
+                asked = {"limit": 2, "before": before, "since": began} | filters
+                page = service.ask("/predictions?" + urlencode(asked)).json
                 pages.append([each["id"] for each in page["predictions"]])
                 before = page["next"]
             assert all(len(page) == 2 for page in pages[:-1]) and (pages[-1] or len(pages) == 1)
             return [id_ for page in pages for id_ in page]
 
-        said = []
+        said, began = [], datetime.now(UTC).isoformat()  # the server has predictions of other tests
         for _ in range(6):
             said.append(service.ask("/predict", one).json)
             time.sleep(0.002)  # ids are in the order of their milliseconds
@@ -113,7 +115,7 @@ def test_pages_and_filters_find_each_prediction_once(
         assert found(predicted=wrong) == found(model_version="0" * 12) == []
         assert found(labelled="true") == [ids[1], ids[3]] and found(wrong="true") == [ids[3]]
         assert found(labelled="false") == [id_ for place, id_ in enumerate(ids) if place not in (1, 3)]
-        made = {each["id"]: each["made_at"] for each in service.ask("/predictions").json["predictions"]}
+        made = {each["id"]: each["made_at"] for each in service.ask("/predictions?limit=6").json["predictions"]}
         assert found(since=made[ids[2]]) == ids[:3] and found(until=made[ids[2]]) == ids[3:]
         assert service.ask("/predictions?limit=0").status == service.ask("/predictions?since=noon").status == 422
 
@@ -126,8 +128,9 @@ def test_a_prediction_is_labelled_with_the_classes_among_which_its_own_model_cho
         known = service.ask("/predict", row(worked)).json
         with closing(sqlite3.connect(worked / "service" / "service.db")) as database, database:
             database.execute(
-                "INSERT INTO predictions SELECT 'other', made_at, request_id, caller, 'another', '{\"weight\": 4}', 'cat',"
-                ' \'{"cat": 0.6, "dog": 0.4}\', 0.4, latency_ms FROM predictions'
+                "INSERT INTO predictions SELECT 'other', made_at, request_id, caller, 'another', ?, 'cat', ?, 0.4, 1"
+                " FROM predictions",
+                (json.dumps({"weight": 4}), json.dumps({"cat": 0.6, "dog": 0.4})),
             )
         assert b'value="dog"' in service.ask("/label").body
         refused = service.ask("/feedback", [{"id": known["id"], "label": "Barolo"}, {"id": "other", "label": "Barolo"}])
