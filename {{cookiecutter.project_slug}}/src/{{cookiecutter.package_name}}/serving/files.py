@@ -12,6 +12,7 @@ from .rows import LONGEST, WrongRows
 
 TOGETHER = 1000  # rows
 DELIMITERS = ",;\t|"
+YES_OR_NO = BOOLEANS | {"1": True, "0": False}
 ADDED = ("prediction_id", "predicted", "model_version")
 Rows = list[dict[str, Any]]
 
@@ -164,7 +165,7 @@ def _plain(column: Any, pa: Any) -> list[Any]:
 
 FROM_TEXT: dict[str, Callable[[str], Any]] = {
     "number": _number,
-    "boolean": lambda text: {**BOOLEANS, "1": True, "0": False}[text.lower()],
+    "boolean": lambda text: YES_OR_NO[text.lower()],
     "datetime": datetime.fromisoformat,
     "category": str,
     "text": str,
