@@ -64,7 +64,27 @@ def run(project: Path, table: Table) -> dict[str, Any]:
         "metrics": metrics,
         "card": paths.MODEL_CARD.read_text("utf-8"),
         "readme": (project / "README.md").read_text("utf-8"),
+        "read_otherwise": read_otherwise(Path(table.source)),
     }
+
+
+def read_otherwise(source: Path) -> int | None:
+    """The rows of which the service, sent the very source, would say something else than of the pipeline's table."""
+    from wine_quality import inference, paths
+    from wine_quality.serving import files, rows
+
+    media = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet"}.get(source.suffix)
+    if not media or not source.is_file():
+        return None
+    model = inference.Model.load(paths.ONNX, paths.SIGNATURE)
+    checked = rows.Rows(model.signature, most=1)
+    with source.open("rb") as file:
+        chunks = files.opened(file, media, "", model.signature).chunks()
+        sent = [row for _, some in chunks for row in checked.check(some)]
+    table = pd.read_parquet(paths.TABLE)
+    said = [model.predict(one) for one in (checked.columns(sent), {name: table[name].to_numpy() for name in table})]
+    one, other = (found.values if found.probabilities is None else found.probabilities for found in said)
+    return int((one != other).reshape(len(table), -1).any(axis=1).sum())
 
 
 def misunderstood(table: Table, params: dict[str, Any]) -> list[str]:

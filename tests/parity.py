@@ -56,7 +56,8 @@ def outcome(dotted: str, schema: dict[str, Any], train: pd.DataFrame, test: pd.D
         model = features.pipeline(schema, estimators.build(dotted, {}, schema["task"], random_state=0))
         model.fit(features.inputs(train, schema), features.labels(train, schema))
         onnx = export.convert(model, schema)
-        served = Model(onnx, export.signature(onnx, schema))
+        columns = {column["name"]: "text" for column in schema["inputs"]}  # no file is read
+        served = Model(onnx, export.signature(onnx, schema, {"columns": columns}))
         prediction = served.predict({name: test[name].to_numpy() for name in test})
         rows = export.compare(model, features.inputs(test, schema), prediction, schema)
         export.stop_if_different(rows, 1e-4)

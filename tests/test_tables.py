@@ -76,6 +76,12 @@ def test_what_is_understood_is_written_where_it_can_be_corrected(of: Callable[[s
     assert {name: of(name)["misunderstood"] for name in NAMES if of(name)["misunderstood"]} == {}
 
 
+def test_the_service_reads_the_very_file_as_the_pipeline_does(of: Callable[[str], dict[str, Any]]) -> None:
+    found = {name: of(name)["read_otherwise"] for name in NAMES}
+    asked = {name: rows for name, rows in found.items() if rows is not None}
+    assert {name: rows for name, rows in asked.items() if rows} == {} and len(asked) >= 20
+
+
 def test_text_alone_carries_a_model(of: Callable[[str], dict[str, Any]]) -> None:
     found = of("signal_in_a_text")
     assert found["metrics"]["baseline"]["accuracy"] == pytest.approx(0.87, abs=0.02)

@@ -1,10 +1,13 @@
-"""What the tests share: a small table and its schema."""
+"""What the tests share: a small table, its schema and how it was read."""
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from {{cookiecutter.package_name}} import features
+from {{cookiecutter.package_name}}.kinds import Reading
 
 
 @pytest.fixture
@@ -22,3 +25,8 @@ def schema(table: pd.DataFrame) -> features.Schema:
     roles = {"size": "numeric", "noise": "numeric", "colour": "categorical"}
     described = features.describe_inputs(table, "kind", "classification", roles)
     return features.learn_inputs(described, table) | {"warnings": [], "dropped_rows": 0}
+
+
+@pytest.fixture
+def reading() -> dict[str, Any]:
+    return vars(Reading(columns={"size": "number", "noise": "number", "colour": "text", "kind": "text"}))

@@ -140,10 +140,12 @@ def test_a_criterion_that_is_not_met_is_said(schema: features.Schema) -> None:
     assert (judged["passed"], judged["criteria"]["log_loss"]["passed"]) == (False, True)
 
 
-def test_onnx_says_what_the_estimator_says(model: Pipeline, table: pd.DataFrame, schema: Any) -> None:
+def test_onnx_says_what_the_estimator_says(
+    model: Pipeline, table: pd.DataFrame, schema: Any, reading: dict[str, Any]
+) -> None:
     table.loc[0, "colour"], table.loc[1, "size"] = "unseen", np.nan
     X, onnx = features.inputs(table, schema), export.convert(model, schema)
-    served = Model(onnx, export.signature(onnx, schema))
+    served = Model(onnx, export.signature(onnx, schema, reading))
     prediction = served.predict(table.astype(object).where(table.notna(), None).to_dict("list"))
     assert "60 rows" in export.stop_if_different(export.compare(model, X, prediction, schema), tolerance=1e-5)
 
@@ -211,9 +213,11 @@ def test_the_order_of_operator_sets_does_not_depend_on_the_process(model: Pipeli
     assert domains == ["", "ai.onnx.ml"]
 
 
-def test_a_changed_model_file_is_not_loaded(model: Pipeline, table: pd.DataFrame, schema: Any, tmp_path: Path) -> None:
+def test_a_changed_model_file_is_not_loaded(
+    model: Pipeline, schema: Any, reading: dict[str, Any], tmp_path: Path
+) -> None:
     onnx = export.convert(model, schema)
     data.write_bytes(onnx + b" ", tmp_path / "model.onnx")
-    data.write_json(export.signature(onnx, schema), tmp_path / "signature.json")
+    data.write_json(export.signature(onnx, schema, reading), tmp_path / "signature.json")
     with pytest.raises(ValueError, match="not the model that its signature describes"):
         Model.load(tmp_path / "model.onnx", tmp_path / "signature.json")

@@ -13,20 +13,19 @@ from {{cookiecutter.package_name}} import data, estimators, export, features, la
 from {{cookiecutter.package_name}}.errors import BadInput
 from {{cookiecutter.package_name}}.inference import Model
 from {{cookiecutter.package_name}}.kinds import Reading
-from {{cookiecutter.package_name}}.serving import access, database
-from {{cookiecutter.package_name}}.serving.files import CsvTable
+from {{cookiecutter.package_name}}.serving import access, database, files, form
 from {{cookiecutter.package_name}}.serving.models import Models, Refused
 from {{cookiecutter.package_name}}.serving.rows import Rows, WrongRows
 from {{cookiecutter.package_name}}.serving.store import Store, new_id
 
 
 @pytest.fixture
-def candidate(table: pd.DataFrame, schema: features.Schema, tmp_path: Path) -> Path:
+def candidate(table: pd.DataFrame, schema: features.Schema, reading: dict[str, Any], tmp_path: Path) -> Path:
     """A folder with a small model, as the pipeline would leave it."""
     tree = estimators.build("sklearn.tree.DecisionTreeClassifier", {}, "classification", random_state=0)
     model = features.pipeline(schema, tree).fit(*features.inputs_and_labels(table, schema))
     onnx = export.convert(model, schema)
-    signature = export.signature(onnx, schema)
+    signature = export.signature(onnx, schema, reading)
     data.write_bytes(onnx, tmp_path / "candidate" / "model.onnx")
     examples = export.examples(Model(onnx, signature), table)
     data.write_json(signature | {"examples": examples}, tmp_path / "candidate" / "signature.json")
@@ -74,6 +73,15 @@ MIXED: dict[str, Any] = {
         {"name": "colour", "type": "category", "levels": ["red"]},
     ],
     "classes": None,
+    "reading": vars(
+        Reading(
+            encoding="cp1252",
+            delimiter=";",
+            decimal=",",
+            missing=["", "NA", "-99"],
+            columns={"size": "number", "fresh": "boolean", "picked": "datetime %d.%m.%Y", "colour": "text"},
+        )
+    ),
     "examples": [{"inputs": {"size": 1.0, "fresh": True, "picked": "2026-11-21T00:00:00", "colour": "red"}}],
 }
 
@@ -93,17 +101,64 @@ def test_each_wrong_value_is_named_once() -> None:
     assert "a valid boolean, or a valid integer" in refused.value.faults[1]["reason"]
 
 
-def test_a_csv_file_is_read_as_people_write_it() -> None:
-    text = "size ,fresh, picked,colour,note\n1.5,Yes,2026-11-21, red ,\n\n,nein,2026-11-21T08:30,,x\n\n"
-    table = CsvTable(io.BytesIO(text.encode()), MIXED)
-    rows = Rows(MIXED, most=2).check([row for _, some in table.chunks() for row in some])
-    assert rows == [
-        {"size": 1.5, "fresh": True, "picked": datetime(2026, 11, 21), "colour": "red"},
-        {"size": None, "fresh": False, "picked": datetime(2026, 11, 21, 8, 30), "colour": None},
-    ]
-    with pytest.raises(WrongRows, match="such as") as refused:
-        list(CsvTable(io.BytesIO(b'size,fresh,picked,colour\n1,t,,\n"1,5",maybe,soon,red\n'), MIXED).chunks())
+def sent(content: bytes, signature: dict[str, Any] = MIXED, charset: str = "") -> list[dict[str, Any]]:
+    """The rows of a CSV file, as the model gets them."""
+    chunks = files.opened(io.BytesIO(content), "text/csv", charset, signature).chunks()
+    return [row for _, some in chunks for row in Rows(signature, most=2).check(some)]
+
+
+ROWS = [
+    {"size": 1.5, "fresh": True, "picked": datetime(2026, 11, 21), "colour": "weiß"},
+    {"size": None, "fresh": False, "picked": datetime(2026, 11, 2), "colour": None},
+]
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [";", "|"])
+def test_a_csv_file_is_read_as_the_table_was(encoding: str, delimiter: str) -> None:
+    text = "size ;fresh; picked;colour;note\n1,5;Yes;21.11.2026; weiß ;\n\n-99;nein;2.11.2026;NA;x\n\n"
+    assert sent(text.replace(";", delimiter).encode(encoding)) == ROWS
+
+
+def test_a_csv_file_may_say_its_own_encoding() -> None:
+    text = "size;fresh;picked;colour\n1,5;Yes;21.11.2026;weiß\n"
+    assert sent(text.encode("utf-16"), charset="utf-16") == ROWS[:1]
+    for charset in ("no-such", "base64", "ascii"):
+        with pytest.raises(WrongRows, match=f"no CSV in {charset}"):
+            sent(text.encode(), charset=charset)
+
+
+def test_the_first_misfit_of_each_column_is_named() -> None:
+    with pytest.raises(WrongRows, match="the value is no number") as refused:
+        sent(b"size;fresh;picked;colour\n1;t;;\n1.5;maybe;soon;red\n2.5;;;\n")
     assert [fault["where"] for fault in refused.value.faults] == [[1, "size"], [1, "fresh"], [1, "picked"]]
+    assert "soon" not in str(refused.value.faults)
+
+
+def test_a_file_comes_back_as_it_was_written_with_the_decimal_sign_of_the_table() -> None:
+    table, target = (
+        files.CsvTable(io.BytesIO("size;fresh;picked;colour\n1,5;;;weiß\n".encode("cp1252")), MIXED),
+        io.BytesIO(),
+    )
+    answer = {"id": "1", "predicted": 2.5, "model_version": "m", "probabilities": None}
+    table.write(((part, [answer]) for part, _ in table.chunks()), target)
+    header, line = target.getvalue().decode("utf-8").splitlines()
+    assert (header, line) == (
+        "\ufeffsize;fresh;picked;colour;prediction_id;predicted;model_version",
+        "1,5;;;weiß;1;2,5;m",
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("1,5", 1.5), ("1.5", 1.5), ("21.11.2026", datetime(2026, 11, 21)), ("2026-11-21", ROWS[0]["picked"])],
+)
+def test_a_form_takes_what_the_page_shows_and_what_the_table_has(written: str, value: Any) -> None:
+    name = "size" if isinstance(value, float) else "picked"
+    empty = dict.fromkeys(("size", "fresh", "picked", "colour"), "")
+    assert form.values(MIXED, empty | {name: f" {written} "})[name] == value
+    with pytest.raises(WrongRows, match="such as"):
+        form.values(MIXED, empty | {name: "1_0"})
 
 
 def test_a_label_is_recorded_once_and_can_be_corrected(store: Store) -> None:

@@ -44,8 +44,20 @@ def as_text(value: Any) -> str:
     """A category as text: nothing for a missing one, 3 for 3.0."""
     if value is None or value != value:
         return ""
-    whole = getattr(value, "is_integer", None)  # of Python's floats and numpy's
-    return str(int(value)) if whole and whole() else str(value)
+    whole = isinstance(value, float | np.floating) and value.is_integer()
+    return str(int(value)) if whole else str(value)
+
+
+def as_time(text: str, form: str = "") -> datetime:
+    """A time in UTC, without saying so, from ISO 8601 (a year or a month is its first day) or a format of strptime.
+
+    Raises ValueError on anything else, OverflowError on a time that has no place in UTC.
+    """
+    if form:
+        found = datetime.strptime(text, form)
+    else:
+        found = datetime.fromisoformat(text + "-01-01"[len(text) - 4 :] if len(text) in (4, 7) else text)
+    return _in_utc(found)
 
 
 def parts_of_time(values: Iterable[Any]) -> dict[str, np.ndarray]:
@@ -93,10 +105,12 @@ def _time(value: Any) -> np.datetime64:
     if value is None or value != value:
         return np.datetime64("NaT")
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
-    if isinstance(value, datetime) and value.tzinfo:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(value, "s")
+        value = as_time(value)
+    return np.datetime64(_in_utc(value) if isinstance(value, datetime) else value, "s")
+
+
+def _in_utc(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
 _ENCODERS: dict[str, Callable[[Mapping[str, Any], Iterable[Any]], dict[str, np.ndarray]]] = {

@@ -108,10 +108,12 @@ def _round_down(node: dict[str, Any]) -> None:
         _round_down(node["right_child"])
 
 
-def signature(onnx: bytes, schema: Schema) -> dict[str, Any]:
-    """What a caller must know: the inputs as in the schema, the classes (null: a number), the file's hash."""
+def signature(onnx: bytes, schema: Schema, reading: dict[str, Any]) -> dict[str, Any]:
+    """What a caller must know: the file's hash, the inputs and classes (null: a number), how a file of rows is read."""
     file = {"file": "model.onnx", "sha256": hashlib.sha256(onnx).hexdigest(), "bytes": len(onnx)}
-    return {"model": file, **{name: schema[name] for name in ("target", "task", "classes", "inputs")}}
+    known = {name: schema[name] for name in ("target", "task", "classes", "inputs")}
+    columns = {column["name"]: reading["columns"][column["name"]] for column in schema["inputs"]}
+    return {"model": file, **known, "reading": reading | {"columns": columns}}
 
 
 def examples(model: Model, table: pd.DataFrame, most: int = 5) -> list[dict[str, Any]]:

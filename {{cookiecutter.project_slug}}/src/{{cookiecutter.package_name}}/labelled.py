@@ -20,7 +20,7 @@ def read(path: Path, reading: Reading) -> pd.DataFrame:
     if ID not in written.column_names:
         raise BadInput(f"{path.name} has no column '{ID}' → name a file that nb db export wrote")
     found = {
-        name: convert(written[name], kind, Reading(), f"{path.name}, column '{name}'")
+        name: convert(written[name], kind, Reading(), f"{path.name}, column '{name}'").to_pandas()
         for name, kind in reading.columns.items()
         if name in written.column_names and not pa.types.is_null(written[name].type)
     }

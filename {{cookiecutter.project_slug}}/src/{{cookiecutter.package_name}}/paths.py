@@ -21,6 +21,7 @@ STATE = Path(".dvc") / "tmp" / "nb"  # from a project's root: what `nb run` know
 SEARCHES = ROOT / STATE / "searches"
 
 TABLE = ROOT / "data" / "raw" / "table.parquet"
+READING = ROOT / "data" / "processed" / "reading.json"
 TRAIN = ROOT / "data" / "processed" / "train.parquet"
 TEST = ROOT / "data" / "processed" / "test.parquet"
 SCHEMA = ROOT / "data" / "processed" / "schema.json"

@@ -15,22 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
+from .encoding import as_text
 from .errors import BadInput, did_you_mean, first_line
-from .kinds import Reading, convert
+from .kinds import Reading, convert, simple, unique
 
 LONGEST = 100_000  # letters of one value: what is longer is a broken file, not a value
 BLOCK = 1 << 24  # bytes that Arrow parses at a time; no row may be longer
 FORMATS = ("csv", "json lines", "excel", "parquet")
-TEXTUAL = (pa.types.is_large_string, pa.types.is_string_view, pa.types.is_dictionary, pa.types.is_null)
-PLAIN = (
-    pa.types.is_string,
-    pa.types.is_boolean,
-    pa.types.is_integer,
-    pa.types.is_floating,
-    pa.types.is_decimal,
-    pa.types.is_timestamp,
-    pa.types.is_date,
-)
 REMEDY = "mend the file, or run nb data use to look at it anew"
 
 
@@ -43,7 +34,7 @@ def read(path: Path, reading: Reading) -> pd.DataFrame:
     _compare_columns(path.name, table.column_names, list(reading.columns))
     found = {}
     for column, kind in reading.columns.items():
-        found[column] = convert(table[column], kind, reading, f"{path.name}, column '{column}'")
+        found[column] = convert(table[column], kind, reading, f"{path.name}, column '{column}'").to_pandas()
         table = table.drop_columns([column])  # so that its memory is free
     return pd.DataFrame(found)
 
@@ -84,19 +75,6 @@ def names(opened: IO[bytes], name: str, reading: Reading) -> tuple[list[str], in
     finally:
         text.detach()
         opened.seek(start)
-
-
-def unique(header: list[Any]) -> list[str]:
-    """Names for all columns: blanks around them go, `column 3` for the third without one, `x (2)` for a second x."""
-    found: dict[str, None] = {}
-    for number, given in enumerate(header, start=1):
-        name = base = _plain(given if given is not None else "").strip() or f"column {number}"
-        count = 1
-        while name in found:
-            count += 1
-            name = f"{base} ({count})"
-        found[name] = None
-    return list(found)
 
 
 def _opened(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -190,20 +168,14 @@ def typed(table: pd.DataFrame) -> pa.Table:
     for name, (_, values) in zip(unique(list(table.columns)), table.items(), strict=True):
         values = values.infer_objects()
         if values.dtype == object:
-            values = values.map(lambda value: None if value is None or value != value else _plain(value))
+            values = values.map(lambda value: None if value is None or value != value else as_text(value))
         columns[name] = pa.chunked_array([pa.Array.from_pandas(values)])
     return pa.table(columns)
 
 
 def _simple(table: pa.Table, name: str) -> pa.Table:
-    """The table with one type for text. Raises BadInput on what no column of a table holds."""
-    for place, column in enumerate(table.column_names):
-        type_ = table[column].type
-        if any(is_type(type_) for is_type in TEXTUAL):
-            table = table.set_column(place, column, table[column].cast(pa.string()))
-        elif not any(is_type(type_) for is_type in PLAIN):
-            raise BadInput(f"{name}: column '{column}' holds {type_} → write it as numbers, times or text")
-    return table
+    columns = {column: simple(table[column], f"{name}: column '{column}'") for column in table.column_names}
+    return pa.table(columns) if columns else table
 
 
 def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
@@ -212,11 +184,6 @@ def _joined(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:
         common = pa.string() if any(pa.types.is_string(part.type) for part in parts) else pa.float64()
         parts = [part.cast(common) for part in parts]
     return pa.chunked_array([chunk for part in parts for chunk in part.chunks], parts[0].type)
-
-
-def _plain(value: Any) -> str:
-    """2 for 2.0: a spreadsheet has no whole numbers."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _compare_columns(name: str, found: list[str], wanted: list[str]) -> None:

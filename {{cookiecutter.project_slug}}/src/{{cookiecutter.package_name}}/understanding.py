@@ -23,7 +23,10 @@ WESTERN = 2.5  # how much likelier Windows-1252 is, before a letter is seen, tha
 DELIMITERS = ",;\t|"
 MARKS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
 MARKS_OF_NUMBERS = ("-", "--")  # in a column of words, these may be words
-DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y%m%d", "%d %b %Y", "%b %d, %Y", "%d %B %Y")
+DATES = (
+    *("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%Y-%m-%d", "%Y.%m.%d", "%d-%m-%Y", "%Y%m%d"),
+    *("%d %b %Y", "%b %d, %Y", "%d %B %Y"),
+)
 TIMES = ("", " %H:%M", " %H:%M:%S")
 ENDINGS = {
     ".parquet": "parquet",

@@ -4,7 +4,8 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
-from typing import IO, Annotated, Any
+from email.message import Message
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -12,13 +13,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from . import files
 from .access import COOKIE, Caller, Denied
 from .problems import TooMany, WrongMedia, response
 from .rows import WrongRows, faults, whole
 from .service import Service
 
+if TYPE_CHECKING:
+    from .files import Table
+
 router = APIRouter()
+TABLES = ("text/csv", "application/vnd.apache.parquet", "application/octet-stream")  # the last is taken for the second
 BLOCK = 1 << 16  # bytes of a file that are sent together
 IN_MEMORY = 1 << 20  # bytes of a file that need no disk
 
@@ -119,17 +123,21 @@ async def predict(request: Request) -> Response:
 
 @router.post("/predict/file")
 async def predict_file(request: Request) -> Response:
-    """A CSV or Parquet file as the body; it comes back with ids, predictions and probabilities as further columns."""
+    """A CSV or Parquet file as the body; it comes back with ids, predictions and probabilities as further columns.
+
+    Values are read as the pipeline reads the table: its decimal sign, its days, its marks of missing values.
+    """
     caller, held, state = allowed(request, "predict"), service(request), request.state
-    served = held.served
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in files.KINDS:
-        raise WrongMedia(f"the body is the file itself, its Content-Type {' or '.join(files.KINDS)}")
+    served, told = held.served, Message()
+    told["content-type"] = request.headers.get("content-type", "")
+    media, charset = told.get_content_type(), told.get_content_charset("")
+    if media not in TABLES:
+        raise WrongMedia(f"the body is the file itself, its Content-Type {' or '.join(TABLES)}")
     sent, answered = _spool(), _spool()
     try:
         async for block in request.stream():
             await asyncio.to_thread(sent.write, block)
-        table = files.KINDS[kind](sent, served.model.signature)
+        table = await asyncio.to_thread(_table, sent, media, charset, served.model.signature)
         loop = asyncio.get_running_loop()
 
         def answers() -> Iterator[tuple[Any, list[dict[str, Any]]]]:
@@ -241,7 +249,13 @@ async def _json(request: Request) -> bytes:
     return await request.body()
 
 
-def _check_all(table: files.Table, check: Callable[[list[dict[str, Any]], int], Any]) -> None:
+def _table(file: IO[bytes], media: str, charset: str, signature: dict[str, Any]) -> "Table":
+    from .files import opened  # brings Arrow, which takes a moment, and is not needed to start
+
+    return opened(file, media, charset, signature)
+
+
+def _check_all(table: "Table", check: Callable[[list[dict[str, Any]], int], Any]) -> None:
     """Raises WrongRows before the first row is predicted."""
     first = 0
     for _, rows in table.chunks():

@@ -1,20 +1,31 @@
-"""Tables that are sent to be predicted: CSV by the standard library, Parquet by Arrow, a thousand rows at a time."""
+"""Tables that are sent to be predicted: each column is read as `ingest` reads it, a thousand rows at a time."""
 
+import codecs
 import csv
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import IO, Any
 
-from ..encoding import BOOLEANS
+import pyarrow as pa
+from pyarrow import parquet
+
+from ..errors import BadInput, first_line
+from ..kinds import Misfit, Reading, convert, simple, unique
 from .rows import LONGEST, WrongRows
 
 TOGETHER = 1000  # rows
+BLOCK = 1 << 20  # bytes
 DELIMITERS = ",;\t|"
-YES_OR_NO = BOOLEANS | {"1": True, "0": False}
 ADDED = ("prediction_id", "predicted", "model_version")
+MISREAD = (UnicodeError, LookupError, csv.Error)
 Rows = list[dict[str, Any]]
+
+
+def opened(file: IO[bytes], media: str, charset: str, signature: Mapping[str, Any]) -> "Table":
+    """The table in a file of that media type. Raises WrongRows when it has not the model's inputs."""
+    return CsvTable(file, signature, charset) if media == CsvTable.media else ParquetTable(file, signature)
 
 
 class Table(ABC):
@@ -23,8 +34,8 @@ class Table(ABC):
     media: str
 
     def __init__(self, file: IO[bytes], signature: Mapping[str, Any]) -> None:
-        self.file, self.signature = file, signature
-        self.inputs = [column["name"] for column in signature["inputs"]]
+        self.file = file
+        self.reading = Reading(**signature["reading"])
         self.added = [*ADDED, *(f"probability of {name}" for name in signature["classes"] or [])]
 
     @abstractmethod
@@ -35,15 +46,29 @@ class Table(ABC):
     def write(self, parts: Iterator[tuple[Any, Rows]], target: IO[bytes]) -> None:
         """The parts with the answers to their rows, one below the other."""
 
-    def _check_columns(self, names: list[str]) -> None:
-        if missing := [name for name in self.inputs if name not in names]:
+    def _places(self, header: list[str]) -> dict[str, int]:
+        """Where each input stands among the columns, whose names are those that `ingest` gives them."""
+        names = unique(header)
+        if missing := [name for name in self.reading.columns if name not in names]:
             raise WrongRows([{"where": [name], "reason": "the table has no such column"} for name in missing])
-        for name in names:
-            if names.count(name) > 1:
-                raise WrongRows([{"where": [name], "reason": "two columns have this name"}])
         for name in self.added:
             if name in names:
                 raise WrongRows([{"where": [name], "reason": "the answer has a column of this name: rename yours"}])
+        return {name: names.index(name) for name in self.reading.columns}
+
+    def _rows(self, columns: Mapping[str, pa.ChunkedArray], first: int) -> Rows:
+        """The rows, from the number `first` on. Raises WrongRows with the first misfit of each column."""
+        found, wrong = {}, []
+        for name, kind in self.reading.columns.items():
+            try:
+                found[name] = convert(simple(columns[name], name), kind, self.reading, name).to_pylist()
+            except Misfit as error:
+                wrong.append({"where": [first + error.row, name], "reason": f"the value {error.problem}"})
+            except BadInput:
+                wrong.append({"where": [name], "reason": f"the column cannot be read as {kind}"})
+        if wrong:
+            raise WrongRows(wrong)
+        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
     def _columns(self, answers: Rows) -> dict[str, list[Any]]:
         """What is added to the table, by column."""
@@ -53,23 +78,25 @@ class Table(ABC):
 
 
 class CsvTable(Table):
-    """In UTF-8, with a header; comma, semicolon, tab or bar between the values, an empty one is missing."""
+    """With a header, in UTF-8 or the encoding of the project's own table, with its delimiter or another common one."""
 
     media = "text/csv"
 
-    def chunks(self) -> Iterator[tuple[Any, Rows]]:
-        self.file.seek(0)
-        text = io.TextIOWrapper(self.file, encoding="utf-8-sig", newline="")
-        csv.field_size_limit(LONGEST)
-        number = 0
+    def __init__(self, file: IO[bytes], signature: Mapping[str, Any], charset: str = "") -> None:
+        super().__init__(file, signature)
+        self.is_marked = _starts_with_mark(file)
+        self.encoding = charset or ("utf-8" if _is_utf8(file) else self.reading.encoding)
         try:
-            start = text.readline(LONGEST)
-            self.delimiter = max(DELIMITERS, key=start.count)
-            text.seek(0)
-            lines = filter(None, csv.reader(text, delimiter=self.delimiter, strict=True))  # without empty lines
-            self.header = [name.strip() for name in next(lines, [])]
-            self._check_columns(self.header)
-            part: list[list[str]] = []
+            self.delimiter, self.header = self._head()
+        except MISREAD as error:
+            raise self._no_csv(0, error) from None
+        self.places = self._places(self.header)
+
+    def chunks(self) -> Iterator[tuple[Any, Rows]]:
+        number, part = 0, list[list[str]]()
+        try:
+            lines = self._lines(self.delimiter)
+            next(lines)
             for number, line in enumerate(lines):
                 if len(line) != len(self.header):
                     reason = f"it has {len(line)} values, the header {len(self.header)}"
@@ -80,24 +107,51 @@ class CsvTable(Table):
                     part = []
             if part:
                 yield part, self._typed(part, number - len(part) + 1)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise WrongRows([{"where": [number], "reason": f"this is no CSV in UTF-8 ({error})"}]) from None
-        finally:
-            text.detach()
-
-    def _typed(self, lines: list[list[str]], first: int) -> Rows:
-        named = (dict(zip(self.header, line, strict=True)) for line in lines)
-        return [from_text(row, self.signature, number) for number, row in enumerate(named, start=first)]
+        except MISREAD as error:
+            raise self._no_csv(number, error) from None
 
     def write(self, parts: Iterator[tuple[Any, Rows]], target: IO[bytes]) -> None:
-        text = io.TextIOWrapper(target, encoding="utf-8", newline="")
+        """In UTF-8, with the mark by which spreadsheets know it if the file had it or another encoding."""
+        is_plain = self.encoding == "utf-8" and not self.is_marked
+        text = io.TextIOWrapper(target, encoding="utf-8" if is_plain else "utf-8-sig", newline="")
         writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\n")
         writer.writerow([*self.header, *self.added])
         for lines, answers in parts:
             added = zip(*self._columns(answers).values(), strict=True)
-            writer.writerows([*line, *more] for line, more in zip(lines, added, strict=True))
+            writer.writerows([*line, *map(self._written, more)] for line, more in zip(lines, added, strict=True))
         text.flush()
         text.detach()
+
+    def _head(self) -> tuple[str, list[str]]:
+        """Delimiter and header: those of the project's table, unless another delimiter alone gives all inputs."""
+        for delimiter in (self.reading.delimiter, *DELIMITERS):
+            with suppress(csv.Error):
+                header = next(self._lines(delimiter), [])
+                if set(self.reading.columns) <= set(unique(header)):
+                    return delimiter, header
+        return self.reading.delimiter, next(self._lines(self.reading.delimiter), [])
+
+    def _no_csv(self, number: int, error: Exception) -> WrongRows:
+        return WrongRows([{"where": [number], "reason": f"this is no CSV in {self.encoding} ({first_line(error)})"}])
+
+    def _lines(self, delimiter: str) -> Iterator[list[str]]:
+        """The header and each row; empty lines are left out."""
+        csv.field_size_limit(LONGEST)
+        self.file.seek(0)
+        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+        text = io.TextIOWrapper(self.file, encoding=encoding, newline="")
+        try:
+            yield from filter(None, csv.reader(text, delimiter=delimiter, strict=True))
+        finally:
+            text.detach()
+
+    def _typed(self, lines: list[list[str]], first: int) -> Rows:
+        columns = {name: [line[place] for line in lines] for name, place in self.places.items()}
+        return self._rows({name: pa.chunked_array([pa.array(values)]) for name, values in columns.items()}, first)
+
+    def _written(self, value: Any) -> Any:
+        """A number with the decimal sign of the project's table."""
+        return str(value).replace(".", self.reading.decimal) if isinstance(value, float) else value
 
 
 class ParquetTable(Table):
@@ -106,24 +160,18 @@ class ParquetTable(Table):
     media = "application/vnd.apache.parquet"
 
     def chunks(self) -> Iterator[tuple[Any, Rows]]:
-        import pyarrow as pa
-        from pyarrow import parquet
-
+        first = 0
         try:
             stored = parquet.ParquetFile(self.file)
-            self.schema = stored.schema_arrow
-            self._check_columns(self.schema.names)
+            places = self._places(stored.schema_arrow.names)
             for batch in stored.iter_batches(TOGETHER):
-                columns = {name: _plain(batch.column(name), pa) for name in self.inputs}
-                rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-                yield batch, rows
+                columns = {name: pa.chunked_array([batch.column(place)]) for name, place in places.items()}
+                yield batch, self._rows(columns, first)
+                first += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise WrongRows([{"where": [], "reason": f"this is no Parquet file ({error})"}]) from None
 
     def write(self, parts: Iterator[tuple[Any, Rows]], target: IO[bytes]) -> None:
-        import pyarrow as pa
-        from pyarrow import parquet
-
         writer = None
         for batch, answers in parts:
             table = pa.Table.from_batches([batch])
@@ -136,43 +184,18 @@ class ParquetTable(Table):
         writer.close()
 
 
-def from_text(row: Mapping[str, str], signature: Mapping[str, Any], number: int = 0) -> dict[str, Any]:
-    """The inputs of a row that was written as text; what is empty is missing. Raises WrongRows with every fault."""
-    found, wrong = {}, []
-    for column in signature["inputs"]:
-        name, text = column["name"], row[column["name"]].strip()
-        try:
-            found[name] = FROM_TEXT[column["type"]](text) if text else None
-        except (ValueError, KeyError):
-            reason = f"this is no {column['type']} such as {SUCH_AS[column['type']]}"
-            wrong.append({"where": [number, name], "reason": reason})
-    if wrong:
-        raise WrongRows(wrong)
-    return found
+def _starts_with_mark(file: IO[bytes]) -> bool:
+    file.seek(0)
+    return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
-def _number(text: str) -> float:
-    if "_" in text:  # which Python allows
-        raise ValueError(text)
-    return float(text)
-
-
-def _plain(column: Any, pa: Any) -> list[Any]:
-    if pa.types.is_decimal(column.type) or pa.types.is_float16(column.type):
-        column = column.cast(pa.float64())
-    return [None if value is None or value != value else value for value in column.to_pylist()]
-
-
-FROM_TEXT: dict[str, Callable[[str], Any]] = {
-    "number": _number,
-    "boolean": lambda text: YES_OR_NO[text.lower()],
-    "datetime": datetime.fromisoformat,
-    "category": str,
-    "text": str,
-}
-SUCH_AS = {"number": "12.5", "boolean": "yes or no", "datetime": "2026-11-21 or 2026-11-21T08:30"}
-KINDS: dict[str, type[Table]] = {
-    "text/csv": CsvTable,
-    "application/vnd.apache.parquet": ParquetTable,
-    "application/octet-stream": ParquetTable,
-}
+def _is_utf8(file: IO[bytes]) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    file.seek(0)
+    try:
+        while block := file.read(BLOCK):
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -131,7 +131,7 @@ class Models:
             try:
                 model = Model.load(folder / "model.onnx", folder / "signature.json")
                 rows = Rows(model.signature, most_rows)
-                if model.signature["model"]["sha256"] != one["sha256"]:
+                if model.signature["model"]["sha256"] != one["sha256"] or "reading" not in model.signature:
                     continue
             except Exception:  # noqa: S112 - rotten, or of another version of this code: onnxruntime raises what it likes
                 continue
@@ -182,7 +182,8 @@ class PipelineFiles:
 def _verified(candidate: Path) -> str:
     """The sha256 of a model that was loaded in a child, which a broken file may crash, and knew its examples."""
     try:
-        said = json.loads((candidate / "signature.json").read_text(encoding="utf-8"))["model"]["sha256"]
+        signature = json.loads((candidate / "signature.json").read_text(encoding="utf-8"))
+        said, _ = signature["model"]["sha256"], signature["reading"]
         found = hashlib.sha256((candidate / "model.onnx").read_bytes()).hexdigest()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Refused(f"it cannot be read ({first_line(error)})") from None

@@ -16,10 +16,10 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from ..encoding import as_text
+from . import form
 from .access import COOKIE, Denied, stop_other_sites
 from .api import allowed, service
-from .files import from_text
-from .rows import WrongRows, describe
+from .rows import WrongRows
 from .service import Service
 
 router = APIRouter(include_in_schema=False)
@@ -34,8 +34,7 @@ MONTH = 30 * 24 * 3600  # seconds that a browser stays signed in
 def predict_form(request: Request) -> Response:
     """The form, filled with a row of the table."""
     _page(request, "predict")
-    example = service(request).served.model.signature["examples"][0]["inputs"]
-    return _form(request, {name: _typed(value) for name, value in example.items()})
+    return _form(request, form.example(service(request).served.model.signature))
 
 
 @router.post("/")
@@ -43,13 +42,14 @@ async def predict_from_form(request: Request) -> Response:
     """The answer above the form, or what is wrong beside its field."""
     caller, held, state = _page(request, "predict"), service(request), request.state
     given, served = await _sent(request), held.served
-    named = {name: given.get(f"i{place}", "") for place, name in enumerate(served.rows.names)}
+    signature = served.model.signature
+    typed = form.typed(signature, given)
     try:
-        rows = served.rows.check([from_text(named, served.model.signature)])
+        rows = served.rows.check([form.values(signature, typed)])
     except WrongRows as error:
-        return _form(request, named, {fault["where"][1]: fault["reason"] for fault in error.faults})
+        return _form(request, typed, {fault["where"][1]: fault["reason"] for fault in error.faults})
     found = await held.predict(rows, served, caller, request_id=state.request_id, started=state.started)
-    return _form(request, named, prediction=found[0])
+    return _form(request, typed, prediction=found[0])
 
 
 @router.get("/label")
@@ -194,24 +194,10 @@ def _form(
     request: Request, values: Mapping[str, str], faults: Mapping[str, str] | None = None, prediction: Any = None
 ) -> Response:
     signature = service(request).served.model.signature
-    fields = [
-        {
-            "id": f"i{place}",
-            **column,
-            "help": describe(column),
-            "value": values.get(column["name"], ""),
-            "fault": (faults or {}).get(column["name"], ""),
-        }
-        for place, column in enumerate(signature["inputs"])
-    ]
     example = json.dumps(signature["examples"][0]["inputs"], ensure_ascii=False).replace("'", "'\\''")
+    fields = form.fields(signature, values, faults)
     more = {"fields": fields, "faults": faults, "prediction": prediction, "example": example}
     return _html(request, "predict.html", 422 if faults else 200, origin=str(request.base_url), **more)
-
-
-def _typed(value: Any) -> str:
-    """A value of the signature's example, as a person would type it."""
-    return str(value).lower() if isinstance(value, bool) else as_text(value)
 
 
 def _whole(text: str) -> str:
