@@ -52,23 +52,38 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             answer = page.get_by_role("status")
             expect(answer).to_contain_text(re.compile("Barolo|Barbera|Grignolino"))
             expect(answer.get_by_role("meter")).to_have_count(3)
-            page.get_by_role("button", name="Predict", exact=True).click()  # the same once more: two wait for a label
-        assert {one["inputs"]["alcohol"] for one in service.ask("/predictions").json["predictions"]} == {14.2}
+            page.get_by_role("button", name="Predict", exact=True).click()  # the same once more
+            page.get_by_label("alcohol", exact=True).fill("14.3")
+            page.get_by_role("button", name="Predict", exact=True).click()
+        assert [one["inputs"]["alcohol"] for one in service.ask("/predictions").json["predictions"]] == [
+            14.3,
+            14.2,
+            14.2,
+        ]
         with opened(browser, service, DESK, "label") as page:
             page.goto("/label")
-            expect(page.get_by_text("0 of 2 predictions have a label")).to_be_visible()
-            page.get_by_role("button", name="Barbera").first.press("Enter")
+            expect(page.get_by_text("0 of 3 predictions have a label")).to_be_visible()
+            cards = page.get_by_role("region")
+            expect(cards).to_have_count(2)  # what was asked twice is labelled once
+            cards.filter(has_text="Asked 2 times").get_by_role("button", name="Barbera").press("Enter")
             expect(page.get_by_role("status")).to_have_text("Saved: Barbera.")
-            expect(page.get_by_text("1 of 2 predictions have a label")).to_be_visible()
+            expect(page.get_by_text("2 of 3 predictions have a label")).to_be_visible()
         with opened(browser, service, DESK, "history") as page:
             page.goto("/history")
-            expect(page.get_by_role("row")).to_have_count(3)
+            expect(page.get_by_role("row")).to_have_count(4)
             page.get_by_label("Label").select_option("not labelled")
             page.get_by_role("button", name="Filter").click()
             expect(page.get_by_role("row")).to_have_count(2)
             page.get_by_label("Label").select_option("labelled otherwise")
             page.get_by_role("button", name="Filter").click()
-            expect(page.get_by_role("row").last).to_contain_text("Barbera")
+            expect(page.get_by_role("row")).to_have_count(3)
+            page.get_by_role("link", name="Barbera").first.press("Enter")
+            expect(page.get_by_text("local says since")).to_contain_text("Barbera. A new label corrects it.")
+            page.get_by_role("button", name="Grignolino").press("Enter")
+            expect(page).to_have_url(re.compile("/history"))
+            expect(page.get_by_role("row").filter(has_text="Grignolino")).to_have_count(1)
+            page.goto("/label?id=nobody")
+            expect(page.get_by_role("alert")).to_contain_text("no such prediction")
             page.goto("/history?since=tomorrow")
             expect(page.get_by_role("alert")).to_contain_text("is no day")
         with opened(browser, service, DESK, "card") as page:

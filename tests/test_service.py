@@ -445,6 +445,10 @@ def test_a_bad_model_never_takes_the_place_of_a_good_one(
         assert until(lambda: service.ask("/predict", one).json["model_version"] == version)
         time.sleep(1)
         assert service.ask("/predict", one).json["model_version"] == version  # the files' model was sent away
+        again = run(worked, "nb", "rollback")
+        assert again.returncode == 2 and f"(kept: {after}) → nb rollback VERSION" in again.stderr
+        assert run(worked, "nb", "rollback", after).returncode == 0
+        assert until(lambda: service.ask("/predict", one).json["model_version"] == after)
 
 
 REGISTER = """
@@ -537,15 +541,17 @@ def test_a_database_that_is_away_is_said_and_comes_back(
         assert not service.events("broke")
 
 
-def test_it_ends_within_seconds_whatever_hangs(worked: Path, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_within_seconds_whatever_hangs(worked: Path, environment: dict[str, str], told: signal.Signals) -> None:
     with serving(worked, environment) as service, socket.create_connection(("127.0.0.1", service.port)) as stuck:
         stuck.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
         stuck.sendall(b"Content-Length: 100\r\n\r\n{")
         time.sleep(0.3)
         started = time.monotonic()
-        service.process.send_signal(signal.SIGTERM)
-        service.process.wait(timeout=20)
+        service.process.send_signal(told)
+        assert service.process.wait(timeout=20) == 0
         assert time.monotonic() - started < 5
+    assert service.said[-1] == "the service has ended"
 
 
 def test_a_backup_holds_what_was_committed_before_it_and_goes_into_either_database(
@@ -590,10 +596,14 @@ def test_a_mistake_is_said_in_one_sentence(worked: Path, run: Run) -> None:
     (worked / "models" / "model.onnx").unlink()
     for command, variables, code, told in (
         (["nb", "serve"], {"NB_PORT": "0"}, 2, "dvc repro"),
-        (["nb", "serve", "--port", "70000"], {}, 2, "NB_PORT"),
+        (["nb", "serve"], {"NB_PORT": "70000"}, 2, "NB_PORT is wrong"),
+        (["nb", "serve", "--port", "70000"], {}, 2, "--port is wrong"),
+        (["nb", "serve", "--port", "abc"], {}, 2, "nb serve --help"),
+        (["nb", "token", "new", "me"], {}, 2, "nb token new --help"),
+        (["nb", "serv"], {}, 2, "Did you mean 'serve'"),
         (["nb", "serve"], {"NB_PORT": "0", "DATABASE_URL": "postgresql://me@127.0.0.1:9/x"}, 4, "does not answer"),
         (["nb", "serve"], {"DATABASE_URL": "nonsense"}, 2, "DATABASE_URL"),
-        (["nb", "rollback"], {}, 2, "no such earlier model"),
+        (["nb", "rollback"], {}, 2, "no earlier model"),
         (["nb", "token", "new", "me", "--scope", "all"], {}, 2, "predict, feedback, admin"),
         (["nb", "token", "revoke", "nobody"], {}, 2, "nb token list"),
         (["nb", "db", "restore", "nothing.db"], {}, 2, "nothing.db"),

@@ -55,3 +55,9 @@ def test_severity_decides_what_stops(table: pd.DataFrame, suite: dict[str, Any])
 def test_a_suite_with_a_wrong_argument_is_refused(table: pd.DataFrame) -> None:
     with pytest.raises(BadInput, match=r"expectations/suite\.json"):
         expectations.check(table, {"expectations": [{"type": "expect_column_values_to_not_be_null", "kwargs": {}}]})
+
+
+def test_unexpected_values_are_shown_once_each(table: pd.DataFrame, suite: dict[str, Any]) -> None:
+    table.loc[3:20, "size"], table.loc[[5, 9], "kind"] = None, "tiny"
+    shown = expectations.results_table(expectations.check(table, suite))
+    assert set(shown[shown["kept"] == "NO"]["observed"]) >= {"missing", "tiny"}

@@ -162,16 +162,17 @@ def test_a_form_takes_what_the_page_shows_and_what_the_table_has(written: str, v
 
 
 def test_a_label_is_recorded_once_and_can_be_corrected(store: Store) -> None:
-    one, other = kept(), kept(uncertainty=0.5)
-    assert store.add_at_once([one, other])
-    assert [row["id"] for row in store.queue(5)] == [other["id"], one["id"]]  # the least certain first
+    one, other, again = kept(), kept(uncertainty=0.5, inputs={"size": 2.0}), kept()
+    assert store.add_at_once([one, other, again])
+    queue = [set(row["ids"]) for row in store.queue(5)]
+    assert queue == [{other["id"]}, {one["id"], again["id"]}]  # the least certain first, what is equal once
     assert store.add_labels([(one["id"], "a")], "anna") == [True]
     assert store.add_labels([(one["id"], "a")], "anna") == [False]
     with pytest.raises(KeyError):
         store.add_labels([(one["id"], "b"), (new_id(), "a")], "anna")
     assert store.add_labels([(one["id"], "b")], "bert") == [True]
     assert [(row["label"], row["labelled_by"]) for row in store.labelled()] == [("b", "bert")]
-    assert store.count() == {"predictions": 2, "labelled": 1}
+    assert store.count() == {"predictions": 3, "labelled": 1}
 
 
 def test_a_model_that_does_not_know_its_examples_is_refused_and_not_tried_again(

@@ -14,6 +14,21 @@ from .paths import ROOT
 if TYPE_CHECKING:
     from .serving.store import Store
 
+
+def main() -> None:
+    """The command `nb`: what is wrong with the words that follow is said in one sentence, as all else is."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # the class of Typer's usage errors has no public name
+            raise
+        context = getattr(error, "ctx", None)
+        if said := error.format_message().rstrip("."):  # nothing where the help was shown instead
+            help_ = f"{context.command_path if context else 'nb'} --help"
+            print(f"error: {said[0].lower()}{said[1:]} → {help_}", file=sys.stderr)
+        sys.exit(BadInput.exit_code)
+
+
 app = typer.Typer(help="Notebooks that are pipeline stages.", no_args_is_help=True, add_completion=False)
 table = typer.Typer(help="The table that the project learns from.", no_args_is_help=True)
 app.add_typer(table, name="data")

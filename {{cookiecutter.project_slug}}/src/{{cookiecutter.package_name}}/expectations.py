@@ -105,7 +105,9 @@ def _readable(value: Any) -> str:
         return "yes" if value else "NO"
     if isinstance(value, dict):
         return "; ".join(f"{name.strip('_').replace('_', ' ')}: {_readable(one)}" for name, one in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    if isinstance(value, list):
+        return ", ".join("missing" if one is None else str(one) for one in value)
+    return "" if value is None else str(value)
 
 
 def _expect(kind: str, severity: str, **kwargs: Any) -> dict[str, Any]:
@@ -187,7 +189,8 @@ def _result(expectation: dict[str, Any], outcome: dict[str, Any] | None, *, is_e
         return _row(name, expectation["severity"], False, column, kwargs, problem)
     found = outcome["result"]
     row = _row(name, expectation["severity"], outcome["success"], column, kwargs, _problem(outcome))
-    row["observed"] = found.get("observed_value", found.get("partial_unexpected_list"))
+    unexpected = found.get("partial_unexpected_list")
+    row["observed"] = found.get("observed_value", unexpected and list(dict.fromkeys(unexpected)))  # each of them once
     row["unexpected"] = found.get("unexpected_count")
     row["rows"] = found.get("partial_unexpected_index_list") or None
     return row

@@ -26,6 +26,9 @@ class StageKernel(AsyncKernelManager):
         command = [sys.executable, "-m", f"{__package__}.kernel", "-f", os.path.realpath(self.connection_file)]
         return command + (extra_arguments or [])
 
+    async def _async_interrupt_kernel(self) -> None:
+        """Does nothing: a kernel is shut down when its cells have ended, and would tell of an interrupt as an error."""
+
 
 class StageClient(PapermillNotebookClient):
     """papermill's client; a kernel whose cell did not come to an end is killed, with all that it started."""

@@ -115,7 +115,8 @@ class Models:
             back = [one for one in back if one["sha256"].startswith(version)]
             if not back:
                 kept = ", ".join(one["sha256"][:12] for one in earlier) or "none"
-                raise BadInput(f"there is no such earlier model to go back to (kept: {kept}) → dvc repro makes another")
+                remedy = "nb rollback VERSION takes one of these" if earlier else "dvc repro makes another"
+                raise BadInput(f"there is no earlier model that may serve (kept: {kept}) → {remedy}")
             ledger["refused"].pop(back[-1]["sha256"], None)
             ledger["refused"][now["sha256"]] = "it was rolled back"
             ledger["adopted"] = [*(one for one in ledger["adopted"] if one != back[-1]), back[-1]]

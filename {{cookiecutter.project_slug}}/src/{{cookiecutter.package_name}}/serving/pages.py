@@ -20,7 +20,7 @@ from . import form
 from .access import COOKIE, Denied, stop_other_sites
 from .api import allowed, service
 from .rows import WrongRows
-from .service import Service
+from .service import Label, Service
 
 router = APIRouter(include_in_schema=False)
 FOLDER = Path(__file__).with_name("templates")
@@ -53,24 +53,28 @@ async def predict_from_form(request: Request) -> Response:
 
 
 @router.get("/label")
-def queue(request: Request, saved: str = "") -> Response:
-    """Predictions without a label, the least certain first."""
+def queue(request: Request, saved: str = "", id: str = "") -> Response:  # noqa: A002 - a name of the address
+    """Predictions without a label, the least certain first; or the one that is asked for."""
     _page(request, "feedback")
-    held = service(request)
-    return _html(request, "label.html", queue=held.store.queue(IN_QUEUE), count=held.store.count(), saved=saved[:100])
+    store = service(request).store
+    if not id:
+        return _html(request, "label.html", queue=store.queue(IN_QUEUE), count=store.count(), saved=saved[:100])
+    one = store.prediction(_whole(id))
+    return _html(request, "label.html", one=one) if one else _problem(request, 404, "There is no such prediction.")
 
 
 @router.post("/label")
 async def label(request: Request) -> Response:
-    """Records one label, and goes back to where it was given."""
+    """Records the label of a prediction, or of several with equal inputs, and goes back to where it was given."""
     caller, given = _page(request, "feedback"), await _sent(request)
-    one = (_whole(given.get("id", "")), given.get("label", ""))
+    said = given.get("label", "")
     try:
-        await asyncio.to_thread(service(request).label, [one], caller)
+        pairs: list[Label] = [(id_, said) for id_ in _whole(given.get("id", "")).split()]
+        await asyncio.to_thread(service(request).label, pairs, caller)
     except KeyError:
         return _problem(request, 404, "There is no such prediction.")
     back = given.get("back") if given.get("back") in dict(PAGES) else "/label"
-    return RedirectResponse("/label?" + urlencode({"saved": one[1]}) if back == "/label" else str(back), 303)
+    return RedirectResponse("/label?" + urlencode({"saved": said}) if back == "/label" else str(back), 303)
 
 
 @router.get("/history")

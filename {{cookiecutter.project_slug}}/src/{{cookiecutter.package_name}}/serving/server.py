@@ -1,6 +1,9 @@
 """Runs the service until it is told to end."""
 
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 import uvicorn
@@ -37,7 +40,21 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=GRACE,
             timeout_keep_alive=30,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
+        typer.echo("the service has ended")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's own, for which a signal to end is no failure."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -67,4 +67,5 @@ def read(**told: object) -> Settings:
         fault = error.errors()[0]
         name = str(fault["loc"][0])
         variable = name if name.isupper() else f"NB_{name.upper()}"
-        raise BadInput(f"{variable} is wrong: {fault['msg']} → set it anew, see README.md, Serve it") from None
+        where = f"--{name}" if told.get(name) is not None else variable
+        raise BadInput(f"{where} is wrong: {fault['msg']} → set it anew, see README.md, Serve it") from None

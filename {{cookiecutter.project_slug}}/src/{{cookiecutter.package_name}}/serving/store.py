@@ -22,6 +22,7 @@ from ..errors import BadInput, NoSpace, Unreachable, first_line, out_of_space
 PATIENCE = 2.0  # seconds that a locked or silent database is waited for
 VERSION = "0001"  # the newest migration
 VERSION_TABLE = "service_version"  # MLflow, which uses Alembic too, may have its tables beside these
+ALIKE = 20  # equal predictions that a queue looks through for each that it shows
 EVER = datetime.min.replace(tzinfo=UTC)
 MIGRATIONS = Path(__file__).with_name("migrations")
 
@@ -189,10 +190,20 @@ class Store:
         found = self._all(query.where(*(condition for asked, condition in wanted if asked)))
         return found[:limit], found[limit - 1]["id"] if len(found) > limit else None
 
+    def prediction(self, id_: str) -> dict[str, Any] | None:
+        """One prediction with its newest label."""
+        return next(iter(self._all(sa.select(*_columns).select_from(_labelled).where(predictions.c.id == id_))), None)
+
     def queue(self, limit: int) -> list[dict[str, Any]]:
-        """Predictions without a label, the least certain first, then the newest."""
-        query = sa.select(*_columns).select_from(_labelled).where(labels.c.id.is_(None)).limit(limit)
-        return self._all(query.order_by(predictions.c.uncertainty.desc(), predictions.c.id.desc()))
+        """Predictions without a label, the least certain first, then the newest.
+
+        Those of equal inputs are one, which has the `ids` of all.
+        """
+        query = sa.select(*_columns).select_from(_labelled).where(labels.c.id.is_(None)).limit(limit * ALIKE)
+        found: dict[bytes, dict[str, Any]] = {}
+        for row in self._all(query.order_by(predictions.c.uncertainty.desc(), predictions.c.id.desc())):
+            found.setdefault(to_json(row["inputs"]), row | {"ids": []})["ids"].append(row["id"])
+        return list(found.values())[:limit]
 
     def labelled(self) -> list[dict[str, Any]]:
         """Every prediction that has a label, the oldest first."""
