@@ -6,6 +6,7 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import datetime
 from typing import IO, Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from .rows import LONGEST, WrongRows
 
 TOGETHER = 1000  # rows
 BLOCK = 1 << 20  # bytes
+DAY = datetime(2026, 11, 21, 8, 30)  # an example
 DELIMITERS = ",;\t|"
 ADDED = ("prediction_id", "predicted", "model_version")
 MISREAD = (UnicodeError, LookupError, csv.Error)
@@ -63,12 +65,20 @@ class Table(ABC):
             try:
                 found[name] = convert(simple(columns[name], name), kind, self.reading, name).to_pylist()
             except Misfit as error:
-                wrong.append({"where": [first + error.row, name], "reason": f"the value {error.problem}"})
+                shown = f" such as {self._such_as(kind)}" if error.problem.startswith("is no ") else ""
+                wrong.append({"where": [first + error.row, name], "reason": f"the value {error.problem}{shown}"})
             except BadInput:
                 wrong.append({"where": [name], "reason": f"the column cannot be read as {kind}"})
         if wrong:
             raise WrongRows(wrong)
         return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+    def _such_as(self, kind: str) -> str:
+        """A value of a kind, as the project's table has it."""
+        name, _, form = kind.partition(" ")
+        if name == "datetime":
+            return DAY.strftime(form or "%Y-%m-%d")
+        return {"boolean": "yes", "integer": "12"}.get(name, f"12{self.reading.decimal}5")
 
     def _columns(self, answers: Rows) -> dict[str, list[Any]]:
         """What is added to the table, by column."""
