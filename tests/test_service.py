@@ -233,7 +233,7 @@ def test_a_file_comes_back_with_predictions(served: Service, finished: Path, run
     assert rows == "178" and float(share) > 0.95
     broken = table.replace(b"\n13.2,", b"\nmuch,", 1)
     answer = served.ask("/predict/file", broken, content_type="text/csv")
-    assert answer.json["faults"] == [{"where": [1, "alcohol"], "reason": "the value is no number such as 12.5"}]
+    assert answer.json["faults"] == [{"where": [1, "alcohol"], "reason": "the value is no number (such as 12.5)"}]
     assert served.ask("/predict/file", b"PAR1", content_type="application/octet-stream").status == 422
     assert served.ask("/predict/file", b"a,b\n", content_type="text/csv").status == 422
 

@@ -129,11 +129,14 @@ def test_a_csv_file_may_say_its_own_encoding() -> None:
 
 
 def test_the_first_misfit_of_each_column_is_named() -> None:
-    with pytest.raises(WrongRows, match="the value is no number such as 12,5") as refused:
+    with pytest.raises(WrongRows, match=r"the value is no number \(such as 12,5\)") as refused:
         sent(b"size;fresh;picked;colour\n1;t;;\n1.5;maybe;soon;red\n2.5;;;\n")
     assert [fault["where"] for fault in refused.value.faults] == [[1, "size"], [1, "fresh"], [1, "picked"]]
     reasons = [fault["reason"] for fault in refused.value.faults]
-    assert reasons[1:] == ["the value is no yes or no such as yes", "the value is no date or time such as 21.11.2026"]
+    assert reasons[1:] == [
+        "the value is no yes or no (such as yes)",
+        "the value is no date or time (such as 21.11.2026)",
+    ]
 
 
 def test_a_file_comes_back_as_it_was_written_with_the_decimal_sign_of_the_table() -> None:

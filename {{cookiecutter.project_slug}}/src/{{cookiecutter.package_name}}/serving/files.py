@@ -65,7 +65,7 @@ class Table(ABC):
             try:
                 found[name] = convert(simple(columns[name], name), kind, self.reading, name).to_pylist()
             except Misfit as error:
-                shown = f" such as {self._such_as(kind)}" if error.problem.startswith("is no ") else ""
+                shown = f" (such as {self._such_as(kind)})" if error.problem.startswith("is no ") else ""
                 wrong.append({"where": [first + error.row, name], "reason": f"the value {error.problem}{shown}"})
             except BadInput:
                 wrong.append({"where": [name], "reason": f"the column cannot be read as {kind}"})
