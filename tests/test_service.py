@@ -163,6 +163,14 @@ def test_it_starts_without_the_science(finished: Path, environment: dict[str, st
     with serving(project, environment, PYTHONPATH=paths) as service:
         assert service.ask("/predict", row(project)).status == 200
         assert service.ask("/card").status == 200
+        for name, media in (("wine.csv", "text/csv"), ("table.parquet", "application/vnd.apache.parquet")):
+            table = (project / "data" / "raw" / name).read_bytes()
+            assert service.ask("/predict/file", table, content_type=media).status == 200
+    with serving(project, environment) as service:
+        table = (project / "data" / "raw" / "wine.csv").read_bytes()
+        assert service.ask("/predict/file", table, content_type="text/csv").status == 200
+        loaded = Path(f"/proc/{service.process.pid}/maps").read_text("utf-8")
+        assert "/pyarrow/" in loaded and "/pandas/" not in loaded  # which Arrow would import
 
 
 HOSTILE: dict[str, tuple[bytes, dict[str, str], int]] = {

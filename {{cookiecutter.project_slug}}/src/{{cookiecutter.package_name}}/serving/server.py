@@ -2,8 +2,11 @@
 
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from typing import Any
 
 import typer
 import uvicorn
@@ -20,6 +23,7 @@ MOST_CONNECTIONS = 1000
 def serve(settings: Settings) -> None:
     """Listens until SIGINT or SIGTERM. Raises BadInput when the port is taken or there is no model."""
     logs.set_up()
+    sys.meta_path.insert(0, WithoutPandas())
     app = create_app(settings)
     with _listening(settings.host, settings.port) as listener:
         service = app.state.service
@@ -42,6 +46,14 @@ def serve(settings: Settings) -> None:
         )
         Server(config).run(sockets=[listener])
         typer.echo("the service has ended")
+
+
+class WithoutPandas(MetaPathFinder):
+    """Keeps Arrow from importing pandas, which it does where it is installed: 1.5 seconds and 40 MB for nothing."""
+
+    def find_spec(self, name: str, *place: Any) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
 
 
 class Server(uvicorn.Server):
