@@ -43,7 +43,7 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             page.goto("/")
             page.get_by_label("alcohol", exact=True).fill("much")
             page.keyboard.press("Enter")
-            expect(page.get_by_role("alert")).to_contain_text("alcohol: this is no number")
+            expect(page.get_by_role("alert")).to_contain_text("alcohol: the value is no number (such as 12.5)")
             page.get_by_role("alert").get_by_role("link").click()
             expect(page.get_by_label("alcohol", exact=True)).to_be_focused()
             page.keyboard.press("Control+A")
@@ -65,7 +65,9 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             expect(page.get_by_text("0 of 3 predictions have a label")).to_be_visible()
             cards = page.get_by_role("region")
             expect(cards).to_have_count(2)  # what was asked twice is labelled once
-            cards.filter(has_text="Asked 2 times").get_by_role("button", name="Barbera").press("Enter")
+            cards.filter(has_text="for 2 predictions of these values").get_by_role("button", name="Barbera").press(
+                "Enter"
+            )
             expect(page.get_by_role("status")).to_have_text("Saved: Barbera.")
             expect(page.get_by_text("2 of 3 predictions have a label")).to_be_visible()
         with opened(browser, service, DESK, "history") as page:

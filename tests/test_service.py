@@ -243,6 +243,9 @@ def test_a_file_comes_back_with_predictions(served: Service, finished: Path, run
     answer = served.ask("/predict/file", broken, content_type="text/csv")
     assert answer.json["faults"] == [{"where": [1, "alcohol"], "reason": "the value is no number (such as 12.5)"}]
     assert served.ask("/predict/file", b"PAR1", content_type="application/octet-stream").status == 422
+    for charset in ("no-such", '"\0"', "*=utf-8''a%00b"):
+        kind = f"text/csv; charset{charset if charset[0] == '*' else '=' + charset}"
+        assert served.ask("/predict/file", table, content_type=kind).status in (400, 415), charset
     assert served.ask("/predict/file", b"a,b\n", content_type="text/csv").status == 422
 
 

@@ -61,3 +61,9 @@ def test_unexpected_values_are_shown_once_each(table: pd.DataFrame, suite: dict[
     table.loc[3:20, "size"], table.loc[[5, 9], "kind"] = None, "tiny"
     shown = expectations.results_table(expectations.check(table, suite))
     assert set(shown[shown["kept"] == "NO"]["observed"]) >= {"missing", "tiny"}
+
+
+def test_values_of_several_columns_are_shown_too(table: pd.DataFrame) -> None:
+    several = {"type": "expect_compound_columns_to_be_unique", "kwargs": {"column_list": ["colour", "kind"]}}
+    validation = expectations.check(table, {"expectations": [several]})
+    assert not validation["success"] and "colour" in expectations.page(validation)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from {{cookiecutter.package_name}} import data, estimators, export, features, labelled
@@ -101,6 +102,20 @@ def test_each_wrong_value_is_named_once() -> None:
     assert "a valid boolean, or a valid integer" in refused.value.faults[1]["reason"]
 
 
+PRICED: dict[str, Any] = MIXED | {
+    "inputs": [
+        *MIXED["inputs"],
+        {"name": "price", "type": "number", "least": 0.5, "greatest": 99.0},
+        {"name": "code", "type": "category", "levels": ["3"]},
+        {"name": "whole", "type": "boolean"},
+    ],
+    "reading": MIXED["reading"]
+    | {"columns": MIXED["reading"]["columns"] | {"price": "amount", "code": "number", "whole": "number"}},
+    "examples": [{"inputs": MIXED["examples"][0]["inputs"] | {"price": 12.5, "code": 3.0, "whole": 0}}],
+}
+NAMES = [column["name"] for column in PRICED["inputs"]]
+
+
 def sent(content: bytes, signature: dict[str, Any] = MIXED, charset: str = "") -> list[dict[str, Any]]:
     """The rows of a CSV file, as the model gets them."""
     chunks = files.opened(io.BytesIO(content), "text/csv", charset, signature).chunks()
@@ -123,7 +138,8 @@ def test_a_csv_file_is_read_as_the_table_was(encoding: str, delimiter: str) -> N
 def test_a_csv_file_may_say_its_own_encoding() -> None:
     text = "size;fresh;picked;colour\n1,5;Yes;21.11.2026;weiß\n"
     assert sent(text.encode("utf-16"), charset="utf-16") == ROWS[:1]
-    for charset in ("no-such", "base64", "ascii"):
+    assert sent(text.encode("utf-8-sig"), charset="utf8") == ROWS[:1]
+    for charset in ("base64", "ascii"):
         with pytest.raises(WrongRows, match=f"no CSV in {charset}"):
             sent(text.encode(), charset=charset)
 
@@ -154,29 +170,78 @@ def test_a_file_comes_back_as_it_was_written_with_the_decimal_sign_of_the_table(
 
 
 @pytest.mark.parametrize(
-    ("written", "value"),
-    [("1,5", 1.5), ("1.5", 1.5), ("21.11.2026", datetime(2026, 11, 21)), ("2026-11-21", ROWS[0]["picked"])],
+    ("name", "written", "value"),
+    [
+        ("size", " 1,5 ", 1.5),
+        ("price", "1.234,50 €", 1234.5),
+        ("price", "1.234", 1234.0),
+        ("picked", "21.11.2026", datetime(2026, 11, 21)),
+        ("fresh", "true", True),
+        ("colour", "NA", None),
+        ("code", "3", "3"),
+        ("whole", "1", True),
+    ],
 )
-def test_a_form_takes_what_the_page_shows_and_what_the_table_has(written: str, value: Any) -> None:
-    name = "size" if isinstance(value, float) else "picked"
-    empty = dict.fromkeys(("size", "fresh", "picked", "colour"), "")
-    assert form.values(MIXED, empty | {name: f" {written} "})[name] == value
-    with pytest.raises(WrongRows, match="such as"):
-        form.values(MIXED, empty | {name: "1_0"})
+def test_a_form_is_read_as_the_table_was(name: str, written: str, value: Any) -> None:
+    assert form.values(PRICED, dict.fromkeys(NAMES, "") | {name: written}) == dict.fromkeys(NAMES) | {name: value}
+
+
+@pytest.mark.parametrize(("name", "written"), [("size", "1.5"), ("picked", "2026-11-21"), ("fresh", "maybe")])
+def test_what_the_table_would_not_have_is_refused_with_what_it_would(name: str, written: str) -> None:
+    with pytest.raises(WrongRows, match=r"such as (12,5|21\.11\.2026|yes)"):
+        form.values(PRICED, dict.fromkeys(NAMES, "") | {name: written})
+
+
+def test_the_form_shows_what_it_takes() -> None:
+    shown = form.example(PRICED)
+    assert shown == {
+        **{"size": "1", "fresh": "true", "picked": "21.11.2026", "colour": "red"},
+        **{"price": "12,5", "code": "3", "whole": "0"},
+    }
+    rows = Rows(PRICED, most=1).check([form.values(PRICED, shown)])
+    example = PRICED["examples"][0]["inputs"] | {"picked": datetime(2026, 11, 21), "code": "3", "whole": False}
+    assert rows == [example]
+    helps = {field["name"]: field["help"] for field in form.fields(PRICED, shown)}
+    assert helps["price"] == "number, learned from 0,5 to 99"
+
+
+def test_a_number_that_is_a_category_and_a_yes_that_is_one_are_read_alike() -> None:
+    """A role may be another than the kind suggests; a whole number is also written 3.0, and JSON knows true."""
+    codes = MIXED | {"inputs": [{"name": "a", "type": "category", "levels": ["3", "True"]}]}
+    codes["examples"] = [{"inputs": {"a": True}}]
+    for kind, written in (("number", "3.0"), ("boolean", "yes")):
+        codes["reading"] = vars(Reading(columns={"a": kind}))
+        assert sent(f"a\n{written}\n".encode(), codes) == [{"a": {"3.0": "3", "yes": "True"}[written]}]
+    assert Rows(codes, most=1).read(b'{"a": true}')[0] == [{"a": True}]
+
+
+@pytest.mark.parametrize("kind", ["datetime", "datetime %d.%m.%Y"])
+def test_a_time_that_no_calendar_has_is_refused(kind: str) -> None:
+    dates = MIXED | {"inputs": [{"name": "a", "type": "datetime"}], "examples": [{"inputs": {"a": "2026-11-21"}}]}
+    dates["reading"] = vars(Reading(columns={"a": kind}))
+    for written in ("0000-01-01", "01.01.0000", "9999-99-99"):
+        with pytest.raises(WrongRows, match="no date or time"):
+            sent(f"a\n{written}\n".encode(), dates)
+    column = pa.chunked_array([pa.array([2**60], pa.timestamp("us"))])
+    with pytest.raises(WrongRows):
+        files.converted({"a": column}, dates)
 
 
 def test_a_label_is_recorded_once_and_can_be_corrected(store: Store) -> None:
     one, other, again = kept(), kept(uncertainty=0.5, inputs={"size": 2.0}), kept()
-    assert store.add_at_once([one, other, again])
-    queue = [set(row["ids"]) for row in store.queue(5)]
-    assert queue == [{other["id"]}, {one["id"], again["id"]}]  # the least certain first, what is equal once
+    elsewhere = kept(uncertainty=0.1, probabilities={"x": 0.9, "y": 0.1}, predicted="x")
+    assert store.add_at_once([one, other, again, elsewhere])
+    queue = [
+        set(row["ids"]) for row in store.queue(5)
+    ]  # the least certain first; what is equal once, but other classes
+    assert queue == [{other["id"]}, {one["id"], again["id"]}, {elsewhere["id"]}]
     assert store.add_labels([(one["id"], "a")], "anna") == [True]
     assert store.add_labels([(one["id"], "a")], "anna") == [False]
     with pytest.raises(KeyError):
         store.add_labels([(one["id"], "b"), (new_id(), "a")], "anna")
     assert store.add_labels([(one["id"], "b")], "bert") == [True]
     assert [(row["label"], row["labelled_by"]) for row in store.labelled()] == [("b", "bert")]
-    assert store.count() == {"predictions": 3, "labelled": 1}
+    assert store.count() == {"predictions": 4, "labelled": 1}
 
 
 def test_a_model_that_does_not_know_its_examples_is_refused_and_not_tried_again(

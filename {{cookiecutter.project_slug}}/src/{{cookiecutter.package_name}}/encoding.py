@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+LONGEST = 100_000  # letters of one value: what is longer is a broken file, not a value
 OTHER = "\N{REPLACEMENT CHARACTER}"  # stands for every category that was too rare, or absent, when the model learned
 PAIRS = ("true false", "yes no", "y n", "t f", "on off", "ja nein", "oui non", "si no", "sí no", "wahr falsch", "是 否")
 BOOLEANS = {word: number == 0 for pair in PAIRS for number, word in enumerate(pair.split())}  # as tables write them

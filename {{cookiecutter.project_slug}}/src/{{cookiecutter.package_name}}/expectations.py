@@ -190,10 +190,15 @@ def _result(expectation: dict[str, Any], outcome: dict[str, Any] | None, *, is_e
     found = outcome["result"]
     row = _row(name, expectation["severity"], outcome["success"], column, kwargs, _problem(outcome))
     unexpected = found.get("partial_unexpected_list")
-    row["observed"] = found.get("observed_value", unexpected and list(dict.fromkeys(unexpected)))  # each of them once
+    row["observed"] = found.get("observed_value", unexpected and _once_each(unexpected))
     row["unexpected"] = found.get("unexpected_count")
     row["rows"] = found.get("partial_unexpected_index_list") or None
     return row
+
+
+def _once_each(values: list[Any]) -> list[Any]:
+    """Values, or those of several columns together, which have no hash."""
+    return list({repr(value): value for value in values}.values())
 
 
 def _row(

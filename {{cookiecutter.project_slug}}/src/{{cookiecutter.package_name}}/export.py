@@ -112,7 +112,8 @@ def signature(onnx: bytes, schema: Schema, reading: dict[str, Any]) -> dict[str,
     """What a caller must know: the file's hash, the inputs and classes (null: a number), how a file of rows is read."""
     file = {"file": "model.onnx", "sha256": hashlib.sha256(onnx).hexdigest(), "bytes": len(onnx)}
     known = {name: schema[name] for name in ("target", "task", "classes", "inputs")}
-    columns = {column["name"]: reading["columns"][column["name"]] for column in schema["inputs"]}
+    kinds = {column["name"]: reading["columns"][column["name"]] for column in schema["inputs"]}
+    columns = {name: "number" if kind == "integer" else kind for name, kind in kinds.items()}  # 12.0 is asked about too
     return {"model": file, **known, "reading": reading | {"columns": columns}}
 
 

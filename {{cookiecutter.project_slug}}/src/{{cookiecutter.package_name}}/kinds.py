@@ -3,10 +3,12 @@
 For training and for what the service is sent: it needs pyarrow, and no pandas.
 """
 
+import codecs
 import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +20,9 @@ from .errors import BadInput, first_line
 EXACT = 2**53  # whole numbers beyond it are no longer told apart by a float
 GREATEST = 3.4e38  # of the numbers of 32 bits with which a model computes
 TIME = pa.timestamp("us")
+FIRST, LAST = (pa.scalar(time, TIME) for time in (datetime.min, datetime.max))
+EXAMPLE = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)  # which any format can write
+DELIMITERS = ",;\t|"
 DIGITS = {"Y": "4"} | dict.fromkeys("mdHMS", "1,2")  # of the parts of a time
 KINDS = ("number", "integer", "amount", "boolean", "datetime", "text")  # a datetime may name its format
 TEXTUAL = (pa.types.is_large_string, pa.types.is_string_view, pa.types.is_dictionary, pa.types.is_null)
@@ -98,6 +103,15 @@ def simple(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     return column
 
 
+def codec(encoding: str) -> str:
+    """Python's name of the encoding; UTF-8 with or without its mark at the start."""
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        raise BadInput(f"there is no encoding '{encoding}' → set ingest.encoding: utf-8, utf-16, cp1252, …") from None
+    return "utf-8-sig" if name == "utf-8" else name
+
+
 def is_text(column: pa.ChunkedArray) -> bool:
     return pa.types.is_string(column.type)
 
@@ -157,11 +171,14 @@ def _booleans(column: pa.ChunkedArray, reading: Reading, where: str) -> pa.Chunk
 
 
 def _datetimes(column: pa.ChunkedArray, form: str, reading: Reading, where: str) -> pa.ChunkedArray:
+    if form:
+        _check_format(form, where)
     if not is_text(column):
-        return column.cast(TIME, safe=False)
+        values = column.cast(TIME, safe=getattr(column.type, "unit", "") != "ns")  # whose last three digits go
+        return _within_calendar(values, column, where)
     text = without_marks(column, reading)
     with contextlib.suppress(pa.ArrowInvalid):  # all are numbers, without a zone: at once
-        return (_as_iso(text, form) if form else text).cast(TIME)
+        return _within_calendar((_as_iso(text, form) if form else text).cast(TIME), text, where)
     packed = text.combine_chunks().dictionary_encode()  # each is parsed once, in the order in which they come
     times = []
     for value in packed.dictionary.to_pylist():
@@ -170,6 +187,19 @@ def _datetimes(column: pa.ChunkedArray, form: str, reading: Reading, where: str)
         except (ValueError, OverflowError):
             raise Misfit(where, pc.index(text, value).as_py(), value, "is no date or time") from None
     return pa.chunked_array([pa.array(times, TIME).take(packed.indices)])
+
+
+def _within_calendar(values: pa.ChunkedArray, written: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """The times, all of which Python has too: those of the years 1 to 9999."""
+    _refuse(pc.or_(pc.less(values, FIRST), pc.greater(values, LAST)), written, "is no date or time", where)
+    return values
+
+
+def _check_format(form: str, where: str) -> None:
+    try:
+        datetime.strptime(EXAMPLE.strftime(form), form)
+    except (ValueError, re.error):
+        raise BadInput(f"{where}: '{form}' is no format of a time → write it like %d.%m.%Y %H:%M") from None
 
 
 def _as_iso(text: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
@@ -188,4 +218,4 @@ def _refuse(misfits: pa.ChunkedArray, text: pa.ChunkedArray, problem: str, where
     """Raises Misfit with the first row that is True; what is missing fits."""
     row = pc.index(misfits, True).as_py()
     if row >= 0:
-        raise Misfit(where, row, str(text[row]), problem)
+        raise Misfit(where, row, text.slice(row, 1).cast(pa.string())[0].as_py(), problem)

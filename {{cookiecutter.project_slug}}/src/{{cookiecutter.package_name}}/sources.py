@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from .encoding import as_text
+from .encoding import LONGEST, as_text
 from .errors import BadInput, did_you_mean, first_line
-from .kinds import Reading, convert, simple, unique
+from .kinds import Reading, codec, convert, simple, unique
 
-LONGEST = 100_000  # letters of one value: what is longer is a broken file, not a value
 BLOCK = 1 << 24  # bytes that Arrow parses at a time; no row may be longer
 FORMATS = ("csv", "json lines", "excel", "parquet")
 REMEDY = "mend the file, or run nb data use to look at it anew"
@@ -212,15 +211,6 @@ def _scan(opened: IO[bytes], name: str, encoding: str) -> bool:
         line, quotes = line + text.count("\n"), quotes + text.count('"')
     opened.seek(start)
     return quotes % 2 == 1
-
-
-def codec(encoding: str) -> str:
-    """Python's name of the encoding; UTF-8 with or without its mark at the start."""
-    try:
-        name = codecs.lookup(encoding).name
-    except LookupError:
-        raise BadInput(f"there is no encoding '{encoding}' → set ingest.encoding: utf-8, utf-16, cp1252, …") from None
-    return "utf-8-sig" if name == "utf-8" else name
 
 
 @contextmanager

@@ -16,11 +16,10 @@ import pyarrow.compute as pc
 from . import kinds, sources
 from .encoding import BOOLEANS
 from .errors import BadInput, did_you_mean
-from .kinds import EXACT, Reading, is_text
+from .kinds import DELIMITERS, EXACT, Reading, is_text
 
 SAMPLE = 1 << 20  # bytes that are looked at for encoding and delimiter
 WESTERN = 2.5  # how much likelier Windows-1252 is, before a letter is seen, than any other legacy code page
-DELIMITERS = ",;\t|"
 MARKS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
 MARKS_OF_NUMBERS = ("-", "--")  # in a column of words, these may be words
 DATES = (
@@ -94,7 +93,7 @@ def look_at_file(path: Path, encoding: str = "") -> Reading:
         if not start.strip():
             raise BadInput(f"{name} is empty → choose another file")
         encoding = encoding or _encoding(opened, start)
-        text = start.decode(sources.codec(encoding), errors="ignore")
+        text = start.decode(kinds.codec(encoding), errors="ignore")
         if kind == "csv" and _unprintable(text):
             raise BadInput(
                 f"{name} is no table: it holds bytes that are no text → choose CSV, Excel, Parquet or JSON Lines"

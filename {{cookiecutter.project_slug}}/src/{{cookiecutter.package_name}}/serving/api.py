@@ -1,6 +1,7 @@
 """The routes for programs."""
 
 import asyncio
+import codecs
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
@@ -128,11 +129,7 @@ async def predict_file(request: Request) -> Response:
     Values are read as the pipeline reads the table: its decimal sign, its days, its marks of missing values.
     """
     caller, held, state = allowed(request, "predict"), service(request), request.state
-    served, told = held.served, Message()
-    told["content-type"] = request.headers.get("content-type", "")
-    media, charset = told.get_content_type(), told.get_content_charset("")
-    if media not in TABLES:
-        raise WrongMedia(f"the body is the file itself, its Content-Type {' or '.join(TABLES)}")
+    served, (media, charset) = held.served, _media(request)
     sent, answered = _spool(), _spool()
     try:
         async for block in request.stream():
@@ -247,6 +244,19 @@ async def _json(request: Request) -> bytes:
     if kind != "application/json":
         raise WrongMedia("the body is application/json")
     return await request.body()
+
+
+def _media(request: Request) -> tuple[str, str]:
+    """What kind of table the body is, and its encoding where that is said. Raises WrongMedia."""
+    told = Message()
+    told["content-type"] = request.headers.get("content-type", "")
+    try:
+        media, charset = told.get_content_type(), told.get_content_charset("")
+        if media in TABLES:
+            return media, charset and codecs.lookup(charset).name
+    except (LookupError, ValueError):
+        raise WrongMedia("the charset of the Content-Type is none that is known") from None
+    raise WrongMedia(f"the body is the file itself, its Content-Type {' or '.join(TABLES)}")
 
 
 def _table(file: IO[bytes], media: str, charset: str, signature: dict[str, Any]) -> "Table":

@@ -6,23 +6,55 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import IO, Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from ..encoding import LONGEST, as_text
 from ..errors import BadInput, first_line
-from ..kinds import Misfit, Reading, convert, simple, unique
-from .rows import LONGEST, WrongRows
+from ..kinds import DELIMITERS, EXAMPLE, Misfit, Reading, codec, convert, simple, unique
+from .rows import WrongRows
 
 TOGETHER = 1000  # rows
 BLOCK = 1 << 20  # bytes
-DAY = datetime(2026, 11, 21, 8, 30)  # an example
-DELIMITERS = ",;\t|"
+UTF_8 = codec("utf-8")
 ADDED = ("prediction_id", "predicted", "model_version")
 MISREAD = (UnicodeError, LookupError, csv.Error)
 Rows = list[dict[str, Any]]
+
+
+def converted(columns: Mapping[str, pa.ChunkedArray], signature: Mapping[str, Any], first: int = 0) -> Rows:
+    """The rows of the inputs' columns, from number `first` on; raises WrongRows with the first misfit of each."""
+    reading, found, wrong = Reading(**signature["reading"]), {}, []
+    for name, type_ in ((column["name"], column["type"]) for column in signature["inputs"]):
+        kind = reading.columns[name]
+        try:
+            found[name] = _values(convert(simple(columns[name], name), kind, reading, name), type_)
+        except Misfit as error:
+            shown = f" (such as {_such_as(kind, reading)})" if error.problem.startswith("is no ") else ""
+            wrong.append({"where": [first + error.row, name], "reason": f"the value {error.problem}{shown}"})
+        except BadInput:
+            wrong.append({"where": [name], "reason": f"the column cannot be read as {kind}"})
+    if wrong:
+        raise WrongRows(wrong)
+    return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+
+def _values(column: pa.ChunkedArray, type_: str) -> list[Any]:
+    """As the model takes them, whose role of a column may be another than its kind: numbers that are categories."""
+    values = column.to_numpy().tolist() if pa.types.is_timestamp(column.type) else column.to_pylist()
+    if type_ in ("category", "text"):
+        return [None if value is None else as_text(value) for value in values]
+    return [bool(value) if value in (0, 1) else value for value in values] if type_ == "boolean" else values
+
+
+def _such_as(kind: str, reading: Reading) -> str:
+    """A value of a kind, as the project's table has it."""
+    name, _, form = kind.partition(" ")
+    if name == "datetime":
+        return EXAMPLE.strftime(form or "%Y-%m-%d")
+    return "yes" if name == "boolean" else f"12{reading.decimal}5"
 
 
 def opened(file: IO[bytes], media: str, charset: str, signature: Mapping[str, Any]) -> "Table":
@@ -36,7 +68,7 @@ class Table(ABC):
     media: str
 
     def __init__(self, file: IO[bytes], signature: Mapping[str, Any]) -> None:
-        self.file = file
+        self.file, self.signature = file, signature
         self.reading = Reading(**signature["reading"])
         self.added = [*ADDED, *(f"probability of {name}" for name in signature["classes"] or [])]
 
@@ -58,28 +90,6 @@ class Table(ABC):
                 raise WrongRows([{"where": [name], "reason": "the answer has a column of this name: rename yours"}])
         return {name: names.index(name) for name in self.reading.columns}
 
-    def _rows(self, columns: Mapping[str, pa.ChunkedArray], first: int) -> Rows:
-        """The rows, from the number `first` on. Raises WrongRows with the first misfit of each column."""
-        found, wrong = {}, []
-        for name, kind in self.reading.columns.items():
-            try:
-                found[name] = convert(simple(columns[name], name), kind, self.reading, name).to_pylist()
-            except Misfit as error:
-                shown = f" (such as {self._such_as(kind)})" if error.problem.startswith("is no ") else ""
-                wrong.append({"where": [first + error.row, name], "reason": f"the value {error.problem}{shown}"})
-            except BadInput:
-                wrong.append({"where": [name], "reason": f"the column cannot be read as {kind}"})
-        if wrong:
-            raise WrongRows(wrong)
-        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
-
-    def _such_as(self, kind: str) -> str:
-        """A value of a kind, as the project's table has it."""
-        name, _, form = kind.partition(" ")
-        if name == "datetime":
-            return DAY.strftime(form or "%Y-%m-%d")
-        return {"boolean": "yes", "integer": "12"}.get(name, f"12{self.reading.decimal}5")
-
     def _columns(self, answers: Rows) -> dict[str, list[Any]]:
         """What is added to the table, by column."""
         found = [[one["id"], one["predicted"], one["model_version"]] for one in answers]
@@ -95,7 +105,7 @@ class CsvTable(Table):
     def __init__(self, file: IO[bytes], signature: Mapping[str, Any], charset: str = "") -> None:
         super().__init__(file, signature)
         self.is_marked = _starts_with_mark(file)
-        self.encoding = charset or ("utf-8" if _is_utf8(file) else self.reading.encoding)
+        self.encoding = codec(charset or ("utf-8" if _is_utf8(file) else self.reading.encoding))
         try:
             self.delimiter, self.header = self._head()
         except MISREAD as error:
@@ -107,23 +117,24 @@ class CsvTable(Table):
         try:
             lines = self._lines(self.delimiter)
             next(lines)
-            for number, line in enumerate(lines):
+            for line in lines:
                 if len(line) != len(self.header):
                     reason = f"it has {len(line)} values, the header {len(self.header)}"
                     raise WrongRows([{"where": [number], "reason": reason}])
                 part.append(line)
+                number += 1
                 if len(part) == TOGETHER:
-                    yield part, self._typed(part, number - len(part) + 1)
+                    yield part, self._typed(part, number - len(part))
                     part = []
             if part:
-                yield part, self._typed(part, number - len(part) + 1)
+                yield part, self._typed(part, number - len(part))
         except MISREAD as error:
             raise self._no_csv(number, error) from None
 
     def write(self, parts: Iterator[tuple[Any, Rows]], target: IO[bytes]) -> None:
         """In UTF-8, with the mark by which spreadsheets know it if the file had it or another encoding."""
-        is_plain = self.encoding == "utf-8" and not self.is_marked
-        text = io.TextIOWrapper(target, encoding="utf-8" if is_plain else "utf-8-sig", newline="")
+        is_plain = self.encoding == UTF_8 and not self.is_marked
+        text = io.TextIOWrapper(target, encoding="utf-8" if is_plain else UTF_8, newline="")
         writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\n")
         writer.writerow([*self.header, *self.added])
         for lines, answers in parts:
@@ -142,22 +153,29 @@ class CsvTable(Table):
         return self.reading.delimiter, next(self._lines(self.reading.delimiter), [])
 
     def _no_csv(self, number: int, error: Exception) -> WrongRows:
-        return WrongRows([{"where": [number], "reason": f"this is no CSV in {self.encoding} ({first_line(error)})"}])
+        return WrongRows(
+            [
+                {
+                    "where": [number],
+                    "reason": f"this is no CSV in {self.encoding.removesuffix('-sig')} ({first_line(error)})",
+                }
+            ]
+        )
 
     def _lines(self, delimiter: str) -> Iterator[list[str]]:
         """The header and each row; empty lines are left out."""
         csv.field_size_limit(LONGEST)
         self.file.seek(0)
-        encoding = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
-        text = io.TextIOWrapper(self.file, encoding=encoding, newline="")
+        text = io.TextIOWrapper(self.file, encoding=self.encoding, newline="")
         try:
             yield from filter(None, csv.reader(text, delimiter=delimiter, strict=True))
         finally:
-            text.detach()
+            with suppress(ValueError):  # the file is closed already
+                text.detach()
 
     def _typed(self, lines: list[list[str]], first: int) -> Rows:
         columns = {name: [line[place] for line in lines] for name, place in self.places.items()}
-        return self._rows({name: pa.chunked_array([pa.array(values)]) for name, values in columns.items()}, first)
+        return converted({name: texts(values) for name, values in columns.items()}, self.signature, first)
 
     def _written(self, value: Any) -> Any:
         """A number with the decimal sign of the project's table."""
@@ -176,7 +194,7 @@ class ParquetTable(Table):
             places = self._places(stored.schema_arrow.names)
             for batch in stored.iter_batches(TOGETHER):
                 columns = {name: pa.chunked_array([batch.column(place)]) for name, place in places.items()}
-                yield batch, self._rows(columns, first)
+                yield batch, converted(columns, self.signature, first)
                 first += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise WrongRows([{"where": [], "reason": f"this is no Parquet file ({error})"}]) from None
@@ -194,16 +212,24 @@ class ParquetTable(Table):
         writer.close()
 
 
+def texts(values: list[str]) -> pa.ChunkedArray:
+    """A column as it is written."""
+    return pa.chunked_array([pa.array(values, pa.string())])
+
+
 def _starts_with_mark(file: IO[bytes]) -> bool:
     file.seek(0)
     return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
 def _is_utf8(file: IO[bytes]) -> bool:
+    """Whether it can be nothing else, as what has bytes of UTF-16 or ISO 2022 could."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     file.seek(0)
     try:
         while block := file.read(BLOCK):
+            if b"\0" in block or b"\x1b" in block:
+                return False
             decoder.decode(block)
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:

@@ -1,30 +1,23 @@
-"""The form of the page that predicts, made from the signature: from values to what a person types, and back."""
+"""The form of the page that predicts, made from the signature: a person reads and types what the table would have."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 
-from ..encoding import BOOLEANS, as_text, as_time
-from .rows import WrongRows, describe
-
-SUCH_AS = {"number": "12.5", "boolean": "yes or no", "datetime": "2026-11-21 or 2026-11-21T08:30"}
+from ..encoding import as_text, as_time
+from .rows import describe
 
 
 def fields(
     signature: Mapping[str, Any], values: Mapping[str, str], faults: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
     """One field for each input, with what was typed and what is wrong with it."""
-    return [
-        {
-            "id": f"i{place}",
-            **column,
-            "help": describe(column),
-            "value": values.get(column["name"], ""),
-            "fault": (faults or {}).get(column["name"], ""),
-        }
-        for place, column in enumerate(signature["inputs"])
-    ]
+    found = []
+    for place, column in enumerate(signature["inputs"]):
+        name = column["name"]
+        bounds = {end: _written(column[end], signature, column) for end in ("least", "greatest") if end in column}
+        more = {"help": describe(column | bounds), "value": values.get(name, ""), "fault": (faults or {}).get(name, "")}
+        found.append({"id": f"i{place}", **column, **more, "yes_or_no": _yes_or_no(signature, name)})
+    return found
 
 
 def typed(signature: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
@@ -35,42 +28,26 @@ def typed(signature: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, s
 def example(signature: Mapping[str, Any]) -> dict[str, str]:
     """The first example of the signature, as a person would type it."""
     inputs = signature["examples"][0]["inputs"]
-    return {name: str(one).lower() if isinstance(one, bool) else as_text(one) for name, one in inputs.items()}
+    return {column["name"]: _written(inputs[column["name"]], signature, column) for column in signature["inputs"]}
 
 
 def values(signature: Mapping[str, Any], written: Mapping[str, str]) -> dict[str, Any]:
-    """The inputs of a row that was typed; what is empty is missing. Raises WrongRows with every fault."""
-    found, wrong = {}, []
-    for column in signature["inputs"]:
-        name, text = column["name"], written[column["name"]].strip()
-        try:
-            found[name] = _VALUES[column["type"]](text, signature["reading"], name) if text else None
-        except (ValueError, KeyError, OverflowError):
-            reason = f"this is no {column['type']} such as {SUCH_AS[column['type']]}"
-            wrong.append({"where": [0, name], "reason": reason})
-    if wrong:
-        raise WrongRows(wrong)
-    return found
+    """The inputs of a row that was typed, which are read as a file's; raises WrongRows with every fault."""
+    from .files import converted, texts  # bring Arrow, which takes a moment, and is not needed to start
+
+    return converted({name: texts([value]) for name, value in written.items()}, signature)[0]
 
 
-def _number(text: str, reading: Mapping[str, Any], name: str) -> float:
-    """With a decimal point, as the page shows it, or as the project's table has it."""
-    if "_" in text:  # which Python allows
-        raise ValueError(text)
-    return float(text.replace(reading["decimal"], "."))
+def _yes_or_no(signature: Mapping[str, Any], name: str) -> tuple[str, str]:
+    return ("true", "false") if signature["reading"]["columns"][name] == "boolean" else ("1", "0")
 
 
-def _time(text: str, reading: Mapping[str, Any], name: str) -> datetime:
-    """In ISO 8601, as the page shows it, or as the project's table has it."""
-    with suppress(ValueError):
-        return as_time(text)
-    return as_time(text, reading["columns"][name].partition(" ")[2])
-
-
-_VALUES: dict[str, Callable[[str, Mapping[str, Any], str], Any]] = {
-    "number": _number,
-    "boolean": lambda text, reading, name: BOOLEANS[text.lower()],
-    "datetime": _time,
-    "category": lambda text, reading, name: text,
-    "text": lambda text, reading, name: text,
-}
+def _written(value: Any, signature: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+    reading, is_given = signature["reading"], value is not None
+    if is_given and column["type"] == "boolean":
+        return _yes_or_no(signature, column["name"])[0 if value else 1]
+    if is_given and column["type"] == "number":
+        return as_text(value).replace(".", reading["decimal"])
+    if is_given and column["type"] == "datetime" and (form := reading["columns"][column["name"]].partition(" ")[2]):
+        return as_time(value).strftime(form)
+    return as_text(value)

@@ -26,6 +26,7 @@ router = APIRouter(include_in_schema=False)
 FOLDER = Path(__file__).with_name("templates")
 PAGES = (("/", "Predict"), ("/label", "Label"), ("/history", "History"), ("/card", "Model"))
 IN_QUEUE, IN_HISTORY = 10, 50
+MOST_ALIKE = 1000  # predictions that one label is for
 SCROLLED = '<div class="scroll" role="group" aria-label="Table" tabindex="0">'
 MONTH = 30 * 24 * 3600  # seconds that a browser stays signed in
 
@@ -45,7 +46,7 @@ async def predict_from_form(request: Request) -> Response:
     signature = served.model.signature
     typed = form.typed(signature, given)
     try:
-        rows = served.rows.check([form.values(signature, typed)])
+        rows = served.rows.check([await asyncio.to_thread(form.values, signature, typed)])
     except WrongRows as error:
         return _form(request, typed, {fault["where"][1]: fault["reason"] for fault in error.faults})
     found = await held.predict(rows, served, caller, request_id=state.request_id, started=state.started)
@@ -69,7 +70,8 @@ async def label(request: Request) -> Response:
     caller, given = _page(request, "feedback"), await _sent(request)
     said = given.get("label", "")
     try:
-        pairs: list[Label] = [(id_, said) for id_ in _whole(given.get("id", "")).split()]
+        ids = _whole(given.get("id", "")).split()[:MOST_ALIKE]
+        pairs: list[Label] = [(id_, said) for id_ in ids or [""]]
         await asyncio.to_thread(service(request).label, pairs, caller)
     except KeyError:
         return _problem(request, 404, "There is no such prediction.")

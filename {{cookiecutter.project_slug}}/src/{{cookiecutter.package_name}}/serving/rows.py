@@ -9,7 +9,8 @@ from annotated_types import Interval, MaxLen
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, conlist
 from typing_extensions import TypedDict
 
-LONGEST = 100_000  # letters of one value, as in a table
+from ..encoding import LONGEST
+
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 GREATEST = 3.4028234e38  # that the model's 32 bits hold
 
@@ -36,7 +37,7 @@ TYPES: dict[str, Any] = {
     "number": Number,
     "boolean": bool | Annotated[int, Interval(ge=0, le=1)],
     "datetime": Annotated[datetime | date, AfterValidator(_within)],
-    "category": Text | Number,
+    "category": Text | Number | bool,
     "text": Text,
 }
 

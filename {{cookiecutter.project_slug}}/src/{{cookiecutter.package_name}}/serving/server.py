@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
 
 from ..errors import BadInput
 from . import logs
@@ -61,7 +62,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        before = {one: signal.signal(one, self.handle_exit) for one in HANDLED_SIGNALS}
         try:
             yield
         finally:

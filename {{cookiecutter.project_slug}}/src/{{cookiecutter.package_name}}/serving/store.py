@@ -197,12 +197,13 @@ class Store:
     def queue(self, limit: int) -> list[dict[str, Any]]:
         """Predictions without a label, the least certain first, then the newest.
 
-        Those of equal inputs are one, which has the `ids` of all.
+        Those of equal inputs and classes are one, which has the `ids` of all.
         """
         query = sa.select(*_columns).select_from(_labelled).where(labels.c.id.is_(None)).limit(limit * ALIKE)
         found: dict[bytes, dict[str, Any]] = {}
         for row in self._all(query.order_by(predictions.c.uncertainty.desc(), predictions.c.id.desc())):
-            found.setdefault(to_json(row["inputs"]), row | {"ids": []})["ids"].append(row["id"])
+            alike = to_json([row["inputs"], sorted(row["probabilities"] or [])])
+            found.setdefault(alike, row | {"ids": []})["ids"].append(row["id"])
         return list(found.values())[:limit]
 
     def labelled(self) -> list[dict[str, Any]]:
