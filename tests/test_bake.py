@@ -35,9 +35,10 @@ pipeline/engine.py pipeline/imports.py pipeline/jupyter.json pipeline/jupyter.py
 pipeline/mlflow_model.py pipeline/notebooks.py pipeline/open_runs.py pipeline/outputs.py pipeline/processes.py
 pipeline/project.py pipeline/recording.py pipeline/reproduce.py pipeline/run.py pipeline/store.py pipeline/sync.py
 pipeline/testing.py pipeline/tracking.py serving/__init__.py serving/access.py serving/api.py serving/app.py
-serving/candidate.py serving/database.py serving/description.py serving/door.py serving/files.py serving/logs.py
-serving/metrics.py serving/models.py serving/pages.py serving/problems.py serving/registry.py serving/rows.py
-serving/scorer.py serving/server.py serving/service.py serving/settings.py serving/store.py serving/migrations/env.py
+serving/candidate.py serving/database.py serving/description.py serving/door.py serving/files.py serving/form.py
+serving/logs.py serving/metrics.py serving/models.py serving/pages.py serving/problems.py serving/registry.py
+serving/rows.py serving/scorer.py serving/server.py serving/service.py serving/settings.py serving/store.py
+serving/migrations/env.py
 serving/migrations/versions/0001_first.py serving/templates/answer.html serving/templates/base.html
 serving/templates/card.html serving/templates/history.html serving/templates/label.html serving/templates/login.html
 serving/templates/predict.html serving/templates/problem.html serving/templates/style.css serving/templates/icon.svg
