@@ -561,8 +561,9 @@ def test_it_ends_within_seconds_whatever_hangs(worked: Path, environment: dict[s
         started = time.monotonic()
         service.process.send_signal(told)
         assert service.process.wait(timeout=20) == 0
+        assert stuck.recv(100).startswith(b"HTTP/1.1 503 ")
         assert time.monotonic() - started < 5
-    assert service.said[-1] == "the service has ended"
+    assert service.said[-1] == "the service has ended" and "Traceback" not in "".join(service.said)
 
 
 def test_a_backup_holds_what_was_committed_before_it_and_goes_into_either_database(

@@ -64,6 +64,10 @@ class Door:
                 await problems.response(413, body.too_large)(scope, receive, answer)
             else:
                 await self.app(scope, body, answer)
+        except asyncio.CancelledError:  # the service ends, and this request took too long for that
+            if not status:
+                response = problems.response(503, "the service is ending → send it again")
+                await response(scope, receive, answer)
         except Exception:
             log.exception("broke", request_id=request_id.decode(), path=scope["path"])
             if not status:
