@@ -213,6 +213,9 @@ def test_a_number_that_is_a_category_and_a_yes_that_is_one_are_read_alike() -> N
         codes["reading"] = vars(Reading(columns={"a": kind}))
         assert sent(f"a\n{written}\n".encode(), codes) == [{"a": {"3.0": "3", "yes": "True"}[written]}]
     assert Rows(codes, most=1).read(b'{"a": true}')[0] == [{"a": True}]
+    codes["reading"] = vars(Reading(columns={"a": "text"}))  # 01067 is not 1067
+    with pytest.raises(WrongRows, match="valid string"):
+        Rows(codes, most=1).read(b'{"a": 3}')
 
 
 @pytest.mark.parametrize("kind", ["datetime", "datetime %d.%m.%Y"])

@@ -37,9 +37,9 @@ TYPES: dict[str, Any] = {
     "number": Number,
     "boolean": bool | Annotated[int, Interval(ge=0, le=1)],
     "datetime": Annotated[datetime | date, AfterValidator(_within)],
-    "category": Text | Number | bool,
     "text": Text,
 }
+CATEGORIES: dict[str, Any] = {"number": Text | Number, "amount": Text | Number, "boolean": Text | bool}  # by their kind
 
 
 class WrongRows(Exception):
@@ -90,17 +90,19 @@ class Rows:
 
 
 def _row_type(signature: Mapping[str, Any]) -> Any:
-    fields = {column["name"]: _field(column, signature["examples"]) for column in signature["inputs"]}
+    kinds = signature["reading"]["columns"]
+    fields = {one["name"]: _field(one, kinds[one["name"]], signature["examples"]) for one in signature["inputs"]}
     row = TypedDict("Row", fields)  # type: ignore[misc]
     row.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
     return row
 
 
-def _field(column: Mapping[str, Any], examples: Iterable[Mapping[str, Any]]) -> Any:
+def _field(column: Mapping[str, Any], kind: str, examples: Iterable[Mapping[str, Any]]) -> Any:
     shown = [example["inputs"][column["name"]] for example in examples]
     distinct = list({json.dumps(value): value for value in shown}.values())
     told = Field(title=column["name"], description=describe(column), examples=distinct)
-    return Annotated[TYPES[column["type"]] | None, told]
+    type_ = CATEGORIES.get(kind, Text) if column["type"] == "category" else TYPES[column["type"]]
+    return Annotated[type_ | None, told]
 
 
 def describe(column: Mapping[str, Any]) -> str:
