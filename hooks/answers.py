@@ -64,7 +64,6 @@ def source(dataset: str) -> str:
     if dataset == BUNDLED:
         return "data/raw/wine.csv"
     name = Path(dataset).expanduser().resolve().name
-    name = "given.parquet" if name == "table.parquet" else name  # table.parquet is what the first stage leaves
     return dataset if "://" in dataset else f"data/raw/{name}"
 
 

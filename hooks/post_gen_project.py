@@ -1,5 +1,6 @@
 """Keeps the files of the chosen options, and makes the project a git repository."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ def main() -> None:
     steps = [f"cd {ANSWERS['project_slug']}", "uv sync", "uv run dvc repro"]
     if ANSWERS["dataset"] != "wine":
         steps.insert(2, f"uv run nb data use{bring_table()}")
+    write_manifest(Path("src/bakebook"))
     git_init()
     print(f"Baked {ANSWERS['project_slug']}. Next: {', '.join(steps)}")
 
@@ -33,6 +35,18 @@ def bring_table() -> str:
         ignored = target.with_name(".gitignore")  # as DVC will write it: the table is not for git
         ignored.write_text(f"/{target.name}\n", encoding="utf-8", newline="\n")
     return "" if task == "auto" else f" --task {task}"
+
+
+def write_manifest(library: Path) -> None:
+    """Lists the library's files with their hashes, so that `nb doctor` can say what was changed since."""
+    for cache in list(library.rglob("__pycache__")):
+        shutil.rmtree(cache)
+    hashes = {}
+    for path in sorted(path for path in library.rglob("*") if path.is_file()):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        hashes[path.relative_to(library).as_posix()] = hashlib.sha256(content).hexdigest()
+    text = json.dumps(hashes, indent=1) + "\n"
+    (library / "manifest.json").write_text(text, encoding="utf-8", newline="\n")
 
 
 def keep(path: Path, value: str) -> None:

@@ -1,1 +1,0 @@
-"""The code that the notebooks, the pipeline and the service share."""

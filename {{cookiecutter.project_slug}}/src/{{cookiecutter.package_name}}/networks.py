@@ -1,20 +1,19 @@
-"""A neural network for tables with the interface of scikit-learn (dependency group `torch`), and its way to ONNX.
+"""A neural network for tables with the interface of scikit-learn (dependency group `torch`), and its ONNX converter.
 
-In params.yaml, `train: estimator: networks.NetworkClassifier`, or `networks.NetworkRegressor`.
+In params.yaml, `train: estimator: PACKAGE.networks.NetworkClassifier`, or `PACKAGE.networks.NetworkRegressor`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from skl2onnx import update_registered_converter
-from skl2onnx.common.shape_calculator import (
-    calculate_linear_classifier_output_shapes,
-    calculate_linear_regressor_output_shapes,
-)
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import validate_data
+
+from bakebook.models.network_converter import register_network
 
 
 class _Network(BaseEstimator):
@@ -29,26 +28,37 @@ class _Network(BaseEstimator):
         weight_decay: float = 0.0001,
         random_state: int | None = None,
     ) -> None:
-        self.hidden, self.epochs, self.batch_size = hidden, epochs, batch_size
-        self.learning_rate, self.weight_decay, self.random_state = learning_rate, weight_decay, random_state
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.random_state = random_state
 
     def _train(self, X: np.ndarray, y: np.ndarray, outputs: int, loss: torch.nn.Module) -> None:
-        """Leaves `layers_`: the weights (inputs, outputs) and the biases (outputs,) of each layer, in float32."""
-        generator = torch.Generator().manual_seed(self.random_state or 0)
-        sizes = [X.shape[1], *self.hidden, outputs]
-        with torch.random.fork_rng(), _one_thread():  # sums over threads come in any order
-            torch.manual_seed(self.random_state or 0)
-            linear = [torch.nn.Linear(*pair) for pair in pairwise(sizes)]
-            between = [step for layer in linear for step in (layer, torch.nn.ReLU())][:-1]
-            network = torch.nn.Sequential(*between)
-            optimizer = torch.optim.Adam(network.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-            rows, targets = torch.from_numpy(X), torch.from_numpy(y)
+        """Sets `layers_`: the weights (inputs, outputs) and the biases (outputs,) of each layer, in float32."""
+        seed = self.random_state or 0
+        generator = torch.Generator().manual_seed(seed)
+        with torch.random.fork_rng(), _one_thread():  # several threads add in any order
+            torch.manual_seed(seed)
+            linear = [
+                torch.nn.Linear(*sizes) for sizes in pairwise([X.shape[1], *self.hidden, outputs])
+            ]
+            network = _with_rectifiers(linear)
+            optimizer = torch.optim.Adam(
+                network.parameters(), self.learning_rate, weight_decay=self.weight_decay
+            )
+            rows = torch.from_numpy(X)
+            targets = torch.from_numpy(y)
             for _ in range(self.epochs):
                 for batch in torch.randperm(len(rows), generator=generator).split(self.batch_size):
                     optimizer.zero_grad()
                     loss(network(rows[batch]), targets[batch]).backward()
                     optimizer.step()
-        self.layers_ = [(one.weight.detach().numpy().T.copy(), one.bias.detach().numpy()) for one in linear]
+        self.layers_ = [
+            (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy())
+            for layer in linear
+        ]
 
     def _forward(self, X: Any) -> np.ndarray:
         values = validate_data(self, X, reset=False, dtype=np.float32)
@@ -78,70 +88,41 @@ class NetworkClassifier(ClassifierMixin, _Network):
 
 
 class NetworkRegressor(RegressorMixin, _Network):
-    """A network of one last unit, which learns the standardised target by squared error."""
+    """A network whose last layer is one unit, and which learns the standardised target by squared error."""
 
     def fit(self, X: Any, y: Any) -> "NetworkRegressor":
         X, y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)
-        mean, spread = float(np.mean(y)), float(np.std(y)) or 1.0
-        standard = ((y - mean) / spread).astype(np.float32).reshape(-1, 1)
-        self._train(X, standard, 1, torch.nn.MSELoss())
+        mean = float(np.mean(y))
+        spread = float(np.std(y)) or 1.0
+        standardised = ((y - mean) / spread).astype(np.float32).reshape(-1, 1)
+        self._train(X, standardised, 1, torch.nn.MSELoss())
         weights, bias = self.layers_[-1]
-        self.layers_[-1] = (weights * np.float32(spread), bias * np.float32(spread) + np.float32(mean))
+        self.layers_[-1] = (
+            weights * np.float32(spread),
+            bias * np.float32(spread) + np.float32(mean),
+        )
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         return self._forward(X).reshape(-1)
 
 
-class _one_thread:  # noqa: N801 - used like a function
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_num_threads(self.before)
+def _with_rectifiers(linear: list[torch.nn.Linear]) -> torch.nn.Sequential:
+    layers: list[torch.nn.Module] = []
+    for layer in linear:
+        layers += [layer, torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers[:-1])
 
 
-def _to_onnx(scope: Any, operator: Any, container: Any) -> None:
-    """The layers as MatMul, Add and Relu; then a softmax and the greatest, or the number itself."""
-    network, current = operator.raw_operator, operator.inputs[0].full_name
-    for number, (weights, bias) in enumerate(network.layers_):
-        names = [_constant(scope, container, "weights", weights), _constant(scope, container, "bias", bias)]
-        last = number == len(network.layers_) - 1
-        current = _node(scope, container, "MatMul", [current, names[0]])
-        final = operator.outputs[0].full_name if last and isinstance(network, NetworkRegressor) else None
-        current = _node(scope, container, "Add", [current, names[1]], final)
-        current = current if last else _node(scope, container, "Relu", [current])
-    if isinstance(network, NetworkRegressor):
-        return
-    labels, probabilities = (one.full_name for one in operator.outputs)
-    _node(scope, container, "Softmax", [current], probabilities, axis=1)
-    place = _node(scope, container, "ArgMax", [probabilities], axis=1, keepdims=0)
-    classes = _constant(scope, container, "classes", np.asarray(network.classes_, dtype=np.int64))
-    _node(scope, container, "Gather", [classes, place], labels)
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
-def _constant(scope: Any, container: Any, name: str, values: np.ndarray) -> str:
-    from onnx import TensorProto
-
-    unique = scope.get_unique_variable_name(name)
-    kind = TensorProto.INT64 if values.dtype == np.int64 else TensorProto.FLOAT
-    container.add_initializer(unique, kind, values.shape, values.ravel())
-    return unique
-
-
-def _node(scope: Any, container: Any, kind: str, inputs: list[str], output: str | None = None, **more: Any) -> str:
-    output = output or scope.get_unique_variable_name(kind.lower())
-    name = scope.get_unique_operator_name(kind)
-    container.add_node(kind, inputs, output, op_version=container.target_opset_any_domain(""), name=name, **more)
-    return output
-
-
-update_registered_converter(
-    NetworkClassifier,
-    "NetworkClassifier",
-    calculate_linear_classifier_output_shapes,
-    _to_onnx,
-    options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-)
-update_registered_converter(NetworkRegressor, "NetworkRegressor", calculate_linear_regressor_output_shapes, _to_onnx)
+register_network(NetworkClassifier)
+register_network(NetworkRegressor)

@@ -1,7 +1,7 @@
 """The figures: each takes a small table, states its finding in the title, and is drawn without global state."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,44 +9,54 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import classification
-from .features import Schema
+from bakebook.contracts import Metrics, Schema
 
-logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # a new user's first figure tells of a cache
-BLUE, ORANGE, GREY = "#2f6f9f", "#d9822b", "#8a8f98"
-MANY = 20  # classes or columns beyond which names and counts are no longer readable
+BLUE = "#2f6f9f"
+ORANGE = "#d9822b"
+GREY = "#8a8f98"
+MOST_NAMES = 20  # classes or columns beyond which names and counts are no longer readable
+MOST_COLOURS = 10
+SMALL = {"width": 5.5, "height": 4.6}  # inches
 
 
 def target(column: pd.Series) -> Figure:
     """Rows of each class, or a histogram of the number to predict."""
     counts = column.value_counts().sort_index()
-    if pd.api.types.is_float_dtype(column) or len(counts) > MANY:
+    if pd.api.types.is_float_dtype(column) or len(counts) > MOST_NAMES:
         return _histogram(column)
     share = counts.max() / counts.sum()
 
     def draw(axes: Axes) -> None:
         bars = axes.barh(counts.index.astype(str), counts.to_numpy(), color=BLUE)
         axes.bar_label(bars, padding=3)
-        axes.set(xlabel="rows", title=f"{counts.idxmax()} is the most frequent {column.name}: {share:.0%} of the rows")
+        axes.set_xlabel("rows")
+        axes.set_title(
+            f"{counts.idxmax()} is the most frequent {column.name}: {share:.0%} of the rows"
+        )
 
-    return _figure(draw, height=0.6 + 0.5 * len(counts) + 0.9)
+    return _figure(draw, height=1.5 + 0.5 * len(counts))
 
 
 def distributions(table: pd.DataFrame, by: str) -> Figure:
-    """A histogram of the first numeric columns, coloured by class where there are few."""
-    names = table.drop(columns=by).select_dtypes("number").columns[:MANY]
-    across, down = 4, max(1, -(-len(names) // 4))
-    few = table[by].nunique() <= 10
-    groups = list(table.groupby(by)) if few else [("all rows", table)]
-    figure, grid = plt.subplots(down, across, figsize=(11, 2.1 * down), layout="constrained", squeeze=False)
+    """A histogram of each of the first numeric columns, coloured by class where there are few."""
+    names = table.drop(columns=by).select_dtypes("number").columns[:MOST_NAMES]
+    is_coloured = table[by].nunique() <= MOST_COLOURS
+    groups = list(table.groupby(by)) if is_coloured else [("all rows", table)]
+    across = 4
+    down = max(1, -(-len(names) // across))
+    figure, grid = plt.subplots(
+        down, across, figsize=(11, 2.1 * down), layout="constrained", squeeze=False
+    )
+    for axes in grid.flat[len(names) :]:
+        axes.set_visible(False)
     for axes, name in zip(grid.flat, names, strict=False):
         axes.hist([group[name].dropna() for _, group in groups], bins=20, stacked=True)
         axes.set_title(name, fontsize=9)
         axes.tick_params(labelsize=8)
-    for axes in grid.flat[len(names) :]:
-        axes.set_visible(False)
-    figure.legend([str(name) for name, _ in groups], loc="lower right", title=by if few else None)
-    figure.suptitle(f"{len(names)} measurements{f', coloured by {by}' if few else ''} (rows per bin)")
+    labels = [str(name) for name, _ in groups]
+    figure.legend(labels, loc="lower right", title=by if is_coloured else None)
+    colours = f", coloured by {by}" if is_coloured else ""
+    figure.suptitle(f"{len(names)} measurements{colours} (rows per bin)")
     plt.close(figure)
     return figure
 
@@ -54,130 +64,175 @@ def distributions(table: pd.DataFrame, by: str) -> Figure:
 def correlations(table: pd.DataFrame) -> Figure:
     """Pearson's correlation of every pair of numeric columns."""
     numbers = table.select_dtypes("number")
-    matrix = numbers.loc[:, numbers.nunique() > 1].iloc[:, :MANY].corr()
+    varying = numbers.loc[:, numbers.nunique() > 1]
+    matrix = varying.iloc[:, :MOST_NAMES].corr()
     if len(matrix) < 2:
-        return _figure(_no_pairs)
-    strength = matrix.abs().to_numpy(copy=True)
-    np.fill_diagonal(strength, 0)
-    row, column = divmod(int(strength.argmax()), len(strength))
-    first, second = str(matrix.columns[row]), str(matrix.columns[column])
-    finding = f"{first} and {second} go together most: r = {matrix.to_numpy()[row, column]:.2f}"
+        return _figure(lambda axes: axes.set_title("Fewer than two columns are numbers"))
+    title = _strongest_pair(matrix)
 
     def draw(axes: Axes) -> None:
         image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
         axes.set_xticks(range(len(matrix)), matrix.columns, rotation=90, fontsize=8)
         axes.set_yticks(range(len(matrix)), matrix.columns, fontsize=8)
-        axes.set_title(finding)
+        axes.set_title(title)
         axes.figure.colorbar(image, label="Pearson's r")
 
     return _figure(draw, width=8, height=6.5)
 
 
-def _no_pairs(axes: Axes) -> None:
-    axes.set_title("Fewer than two columns are numbers")
-
-
-def predictions(rows: pd.DataFrame, schema: Schema) -> Figure:
-    """What was predicted beside what was true, of each test row: a confusion matrix, or a cloud of points."""
-    if schema["task"] == "classification":
-        return confusion(classification.confusion_counts(rows, schema["classes"]))
-    near = (rows["predicted"] - rows["actual"]).abs().median()
-
-    def draw(axes: Axes) -> None:
-        bounds = [rows.min().min(), rows.max().max()]
-        axes.plot(bounds, bounds, color=GREY, linestyle=":", label="perfect")
-        axes.scatter(rows["predicted"], rows["actual"], s=12, alpha=0.5, color=BLUE, linewidths=0)
-        title = f"Half of the predictions are off by less than {near:.3g}"
-        axes.set(xlabel=f"predicted {schema['target']}", ylabel=f"actual {schema['target']}", title=title)
-        axes.legend()
-
-    return _figure(draw, width=5.5, height=4.6)
-
-
-def confusion(counts: pd.DataFrame) -> Figure:
-    """The confusion matrix, with its counts unless there are too many classes to read them."""
-    right, total = counts.to_numpy().trace(), counts.to_numpy().sum()
-    size = max(5.5, 0.3 * len(counts))
+def confusion_matrix(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
+    """The confusion matrix, with all counts unless there are too many classes."""
+    classes = list(schema.classes or ())
+    counts = pd.crosstab(rows["actual"], rows["predicted"]).reindex(classes, fill_value=0)
+    counts = counts.reindex(columns=classes, fill_value=0)
+    values = counts.to_numpy()
+    size = max(SMALL["width"], 0.3 * len(counts))
+    shown = values > 0 if len(counts) > MOST_NAMES else values >= 0
 
     def draw(axes: Axes) -> None:
         axes.imshow(counts, cmap="Blues")
         axes.set_xticks(range(len(counts)), counts.columns, rotation=0 if len(counts) <= 6 else 90)
         axes.set_yticks(range(len(counts)), counts.index)
-        for row, column in np.argwhere(counts.to_numpy() > 0 if len(counts) > MANY else counts.to_numpy() >= 0):
-            value = counts.iat[row, column]
-            colour = "white" if value > counts.to_numpy().max() / 2 else "black"
+        for row, column in np.argwhere(shown):
+            value = values[row, column]
+            colour = "white" if value > values.max() / 2 else "black"
             axes.text(column, row, str(value), ha="center", va="center", color=colour)
-        axes.set(xlabel="predicted", ylabel="actual", title=f"{right} of {total} test rows are predicted right")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("actual")
+        axes.set_title(f"{values.trace()} of {values.sum()} test rows are predicted correctly")
 
     return _figure(draw, width=size, height=size * 0.84)
 
 
-def errors(rows: pd.DataFrame, schema: Schema, scores: Mapping[str, float]) -> Figure:
-    """The ROC curve of each class against the rest, or the residuals beside the predictions."""
-
-    def roc(axes: Axes) -> None:
-        for name, curve in rows.groupby("class", sort=False):
-            axes.plot(curve["false_positive_rate"], curve["true_positive_rate"], label=str(name))
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
-        title = f"Area under the curve: {scores.get('roc_auc', np.nan):.3f}"
-        axes.set(xlabel="false positive rate", ylabel="true positive rate", title=title)
-        if rows["class"].nunique() <= MANY:
-            axes.legend()
-
-    def residuals(axes: Axes) -> None:
-        axes.axhline(0, color=GREY, linestyle=":")
-        axes.scatter(rows["predicted"], rows["residual"], s=12, alpha=0.5, color=BLUE, linewidths=0)
-        title = f"The model explains {scores.get('r2', np.nan):.0%} of the variance"
-        axes.set(xlabel=f"predicted {schema['target']}", ylabel="actual minus predicted", title=title)
-
-    return _figure(roc if schema["task"] == "classification" else residuals, width=5.5, height=4.6)
-
-
-def calibration(rows: pd.DataFrame, schema: Schema, scores: Mapping[str, float]) -> Figure:
-    """Confidence against the share that was right, or the error of each tenth of the predictions."""
-
-    def confidence(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
-        axes.plot(rows["confidence"], rows["right"], marker="o", color=BLUE, label="model")
-        title = f"Confidence is off by {scores['calibration_error']:.2f} on average"
-        axes.set(xlabel="confidence of the prediction", ylabel="share predicted right", title=title)
-        axes.legend()
-
-    def tenths(axes: Axes) -> None:
-        axes.bar(range(1, len(rows) + 1), rows["error"], color=BLUE)
-        worst = int(rows["error"].to_numpy().argmax()) + 1
-        title = f"The error is greatest in part {worst} of {len(rows)}"
-        axes.set(xlabel=f"tenths of the predictions, by predicted {schema['target']}", ylabel="mean error", title=title)
-
-    return _figure(confidence if schema["task"] == "classification" else tenths, width=5.5, height=4.6)
-
-
-def importance(table: pd.DataFrame, schema: Schema) -> Figure:
-    """Permutation importance of the inputs that matter most, the greatest on top."""
-    shown = table.head(MANY).iloc[::-1]
-    score = "macro F1" if schema["task"] == "classification" else "R²"
+def roc(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
+    """The ROC curve of each class against the rest."""
+    area = metrics.model.get("roc_auc", np.nan)
+    curves = list(rows.groupby("class", sort=False))
 
     def draw(axes: Axes) -> None:
-        axes.barh(shown["input"], shown["importance"], xerr=shown["spread"], color=BLUE, ecolor=ORANGE)
-        title = f"Without {table['input'].iat[0]} the model loses most"
-        axes.set(xlabel=f"fall of {score} when the input is shuffled", title=title)
+        for number, (name, curve) in enumerate(curves):
+            # Curves that coincide stay visible: each is thinner than the one below it.
+            width = 1.5 + 1.5 * (len(curves) - number) if len(curves) <= 6 else 1.5
+            axes.plot(
+                curve["false_positive_rate"],
+                curve["true_positive_rate"],
+                label=str(name),
+                linewidth=width,
+            )
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
+        axes.set_xlabel("false positive rate")
+        axes.set_ylabel("true positive rate")
+        axes.set_title(f"Area under the curve: {area:.3f}")
+        if len(curves) <= MOST_NAMES:
+            axes.legend()
+
+    return _figure(draw, **SMALL)
+
+
+def calibration(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
+    """Accuracy by confidence."""
+    error = metrics.model["calibration_error"]
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
+        axes.plot(rows["confidence"], rows["accuracy"], marker="o", color=BLUE, label="model")
+        axes.set_xlabel("confidence of the prediction")
+        axes.set_ylabel("share of correct predictions")
+        axes.set_title(f"Confidence is off by {error:.2f} on average")
+        axes.legend()
+
+    return _figure(draw, **SMALL)
+
+
+def actual_and_predicted(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
+    """The actual number of each test row beside its prediction."""
+    median_error = (rows["predicted"] - rows["actual"]).abs().median()
+    bounds = [rows.min().min(), rows.max().max()]
+
+    def draw(axes: Axes) -> None:
+        axes.plot(bounds, bounds, color=GREY, linestyle=":", label="perfect")
+        axes.scatter(rows["predicted"], rows["actual"], s=12, alpha=0.5, color=BLUE, linewidths=0)
+        axes.set_xlabel(f"predicted {schema.target}")
+        axes.set_ylabel(f"actual {schema.target}")
+        axes.set_title(f"Half of the predictions are off by less than {median_error:.3g}")
+        axes.legend()
+
+    return _figure(draw, **SMALL)
+
+
+def residuals(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
+    """The residual of each test row beside its prediction."""
+    r2 = metrics.model.get("r2", np.nan)
+
+    def draw(axes: Axes) -> None:
+        axes.axhline(0, color=GREY, linestyle=":")
+        axes.scatter(rows["predicted"], rows["residual"], s=12, alpha=0.5, color=BLUE, linewidths=0)
+        axes.set_xlabel(f"predicted {schema.target}")
+        axes.set_ylabel("actual minus predicted")
+        axes.set_title(f"The model explains {r2:.0%} of the variance")
+
+    return _figure(draw, **SMALL)
+
+
+def error_by_decile(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
+    """The mean absolute error of each decile of the predictions."""
+    worst = int(rows["error"].to_numpy().argmax()) + 1
+
+    def draw(axes: Axes) -> None:
+        axes.bar(range(1, len(rows) + 1), rows["error"], color=BLUE)
+        axes.set_xlabel(f"deciles of the predictions, by predicted {schema.target}")
+        axes.set_ylabel("mean absolute error")
+        axes.set_title(f"The error is greatest in part {worst} of {len(rows)}")
+
+    return _figure(draw, **SMALL)
+
+
+def importance(table: pd.DataFrame, score: str) -> Figure:
+    """Permutation importance of the inputs that matter most, the greatest on top."""
+    shown = table.head(MOST_NAMES).iloc[::-1]
+
+    def draw(axes: Axes) -> None:
+        axes.barh(
+            shown["input"], shown["importance"], xerr=shown["spread"], color=BLUE, ecolor=ORANGE
+        )
+        axes.set_xlabel(f"drop of {score} when the input is shuffled")
+        axes.set_title(f"The model depends most on {table['input'].iat[0]}")
 
     return _figure(draw, height=0.9 + 0.3 * len(shown))
 
 
+def _strongest_pair(matrix: pd.DataFrame) -> str:
+    """The pair of columns with the strongest correlation, as a sentence."""
+    strength = matrix.abs().to_numpy(copy=True)
+    np.fill_diagonal(strength, 0)
+    row, column = divmod(int(strength.argmax()), len(strength))
+    r = matrix.to_numpy()[row, column]
+    return f"{matrix.columns[row]} and {matrix.columns[column]} correlate most: r = {r:.2f}"
+
+
 def _histogram(column: pd.Series) -> Figure:
+    lower = column.quantile(0.25)
+    upper = column.quantile(0.75)
+
     def draw(axes: Axes) -> None:
         axes.hist(column.dropna(), bins=40, color=BLUE)
-        title = f"Half of the rows lie between {column.quantile(0.25):.4g} and {column.quantile(0.75):.4g}"
-        axes.set(xlabel=str(column.name), ylabel="rows", title=title)
+        axes.set_xlabel(str(column.name))
+        axes.set_ylabel("rows")
+        axes.set_title(f"Half of the rows lie between {lower:.4g} and {upper:.4g}")
 
     return _figure(draw)
 
 
-def _figure(draw: Callable[[Axes], None], width: float = 7.0, height: float = 4.0) -> Figure:
+def _figure(draw: Callable[[Axes], object], width: float = 7.0, height: float = 4.0) -> Figure:
     """A closed figure: the notebook shows it once, as the cell's last expression."""
-    figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    draw(axes)
-    axes.spines[["top", "right"]].set_visible(False)
-    plt.close(figure)
+    logger = logging.getLogger("matplotlib.font_manager")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # the first figure of a new user would report a font cache
+    try:
+        figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
+        draw(axes)
+        axes.spines[["top", "right"]].set_visible(False)
+        plt.close(figure)
+    finally:
+        logger.setLevel(level)
     return figure

@@ -1,0 +1,46 @@
+"""How a command ends when something goes wrong: one sentence on stderr and an exit code."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from bakebook.errors import BadInput, Failure, NoSpace, first_line, out_of_space
+
+INTERRUPTED = 130  # as shells report SIGINT
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turns a Failure, an error of the system or an interrupt into one sentence and an exit code."""
+    try:
+        yield
+    except Failure as error:
+        end(error)
+    except KeyboardInterrupt:
+        _print("interrupted → run the command again")
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        what = first_line(error)
+        if out_of_space(error):
+            end(NoSpace(what, "free some space, then run the command again"))
+        end(BadInput(what, "fix its permissions, then run the command again"))
+
+
+def end(failure: Failure) -> NoReturn:
+    """Prints a failure and ends the command with its exit code."""
+    _print(str(failure))
+    raise typer.Exit(failure.exit_code)
+
+
+def end_with(lines: list[str]) -> None:
+    """Prints lines on stderr and ends with 1; nothing where there are none."""
+    if lines:
+        typer.echo("\n".join(lines), err=True)
+        raise typer.Exit(1)
+
+
+def _print(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr, flush=True)

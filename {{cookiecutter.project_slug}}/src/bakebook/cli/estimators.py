@@ -1,0 +1,32 @@
+"""The command nb estimators."""
+
+from typing import Annotated, Any, get_args
+
+import typer
+
+from bakebook.cli.errors import reported
+from bakebook.errors import BadInput
+from bakebook.params import Task
+from bakebook.paths import ROOT
+
+
+def list_estimators(
+    task: Annotated[
+        str, typer.Argument(help="classification or regression; empty: that of params.yaml.")
+    ] = "",
+) -> None:
+    """List what `train: estimator` can be, and which estimators export to ONNX."""
+    with reported():
+        from bakebook.contract.project import package_name
+        from bakebook.models.onnx_support import listed
+        from bakebook.params import stage
+
+        chosen: Any = task or stage("prepare")["task"]
+        if chosen not in get_args(Task):
+            raise BadInput(
+                f"there is no task '{chosen}'", f"nb estimators {' or '.join(get_args(Task))}"
+            )
+        rows = list(listed(chosen, package_name(ROOT)))
+        width = max(len(name) for name, _ in rows)
+        for name, support in rows:
+            typer.echo(f"{name:<{width}}  {support}")

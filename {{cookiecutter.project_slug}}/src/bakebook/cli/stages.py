@@ -1,0 +1,90 @@
+"""Commands about the pipeline: run, check, sync, new, doctor."""
+
+from typing import Annotated
+
+import typer
+
+from bakebook.cli.errors import end_with, reported
+from bakebook.errors import BadInput
+from bakebook.paths import ROOT
+
+Stage = Annotated[
+    str, typer.Argument(help="The name of the stage, its notebook and its section of params.yaml.")
+]
+
+
+def run(stage: Stage) -> None:
+    """Run the notebook of one stage with the parameters of params.yaml (`dvc repro` calls this)."""
+    with reported():
+        from bakebook.runner.run import run
+
+        run(ROOT, stage)
+
+
+def check(
+    reproducible: Annotated[
+        bool,
+        typer.Option(
+            help="Also run the pipeline in two clones that share only their inputs, and compare the outputs."
+        ),
+    ] = False,
+) -> None:
+    """Check that notebooks, params.yaml and dvc.yaml agree; exit with 1 and one line per fault."""
+    with reported():
+        from bakebook.contract.check import check
+        from bakebook.contract.project import load
+
+        try:
+            project = load(ROOT)
+            faults = [str(fault) for fault in check(project)]
+        except BadInput as error:
+            faults = [str(error)]
+        end_with(faults)
+        typer.echo(f"{len(project.stages)} stages keep their contract")
+        if reproducible:
+            from bakebook.runner.reproduce import differences
+
+            end_with(differences(project))
+            typer.echo("two runs gave the same bytes")
+
+
+def sync(
+    from_run: Annotated[
+        bool,
+        typer.Option(
+            "--from-run",
+            help="Also add to dvc.yaml what the last runs read without depending on it.",
+        ),
+    ] = False,
+) -> None:
+    """Write what can be derived: dependencies, missing parameter lines, canonical notebooks."""
+    with reported():
+        from bakebook.contract.sync import sync
+
+        lines = []
+        if from_run:
+            from bakebook.runner.outputs import add_reads
+
+            lines += add_reads(ROOT)
+        lines += sync(ROOT)
+        typer.echo("\n".join(lines) or "nothing to do")
+
+
+def new(name: Stage) -> None:
+    """Add a notebook with its stage and its section of params.yaml; existing parts are kept."""
+    with reported():
+        from bakebook.contract.sync import new
+
+        typer.echo("\n".join(new(ROOT, name)) or f"'{name}' is complete")
+
+
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Fix what can be fixed without loss.")] = False,
+) -> None:
+    """Inspect environment, library, DVC, MLflow and notebooks; exit with 1 when something stays wrong."""
+    with reported():
+        from bakebook.runner.doctor import report
+
+        lines, is_well = report(ROOT, fix)
+        typer.echo("\n".join(lines))
+        raise typer.Exit(0 if is_well else 1)

@@ -1,0 +1,47 @@
+"""What a stage depends on by its code: its notebook, modules of the project one by one, rooms of the library."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bakebook.contract import notebooks
+from bakebook.contract.imports import files_of, imported_files
+from bakebook.contract.project import Project
+from bakebook.paths import LIBRARY
+
+
+def derived(project: Project, stage: str) -> list[str]:
+    """The deps that follow from the notebook and its parameters, as paths from the root. Raises SyntaxError.
+
+    A parameter may name code too, such as `train: estimator: package.networks.NetworkClassifier`.
+    """
+    source = project.root / "src"
+    used = imported_files(notebooks.statements(project.notebooks[stage]), source)
+    for value in _texts(project.params.get(stage)):
+        if value.startswith(f"{project.package}."):
+            used |= files_of(value, source)
+    paths = {_dependency(file, source) for file in used if file.stat().st_size}  # DVC warns of empty files
+    return [f"notebooks/{stage}.ipynb", *sorted(paths)]
+
+
+def is_derived(project: Project, path: str) -> bool:
+    """Whether a dependency is one that `derived` may list: code of the project or of the library."""
+    return path.startswith((f"src/{project.package}/", f"src/{LIBRARY.name}/"))
+
+
+def _dependency(file: Path, source: Path) -> str:
+    """A module of the project or at the top of the library by itself, any other of the library by its room."""
+    parts = file.relative_to(source).parts
+    is_in_room = parts[0] == LIBRARY.name and len(parts) > 2
+    return "/".join(("src", *parts[:2])) if is_in_room else "/".join(("src", *parts))
+
+
+def _texts(values: Any) -> Iterator[str]:
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, dict):
+        for value in values.values():
+            yield from _texts(value)
+    elif isinstance(values, list):
+        for value in values:
+            yield from _texts(value)

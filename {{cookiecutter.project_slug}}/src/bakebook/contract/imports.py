@@ -1,0 +1,88 @@
+"""Which source files a notebook or a module imports, directly or through others."""
+
+import ast
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+
+def imported_files(statements: list[ast.stmt], source: Path) -> set[Path]:
+    """The files below the folder `source` that the statements import, transitively. Raises SyntaxError."""
+    tree = ast.Module(statements, [])
+    return _closure(_imports(tree, source, source), source)
+
+
+def with_imports(file: Path, source: Path) -> set[Path]:
+    """A file below the folder `source` and the files there that it imports, transitively. Raises SyntaxError."""
+    return _closure({file}, source)
+
+
+def files_of(dotted: str, source: Path) -> set[Path]:
+    """The files that a dotted path names, such as package.networks.NetworkClassifier, and what they import."""
+    return _closure(_files(source, dotted.split(".")), source)
+
+
+def top_level_names(statements: list[ast.stmt]) -> set[str]:
+    """The first part of each absolute import: mlflow for `from mlflow.entities import Metric`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.Module(statements, [])):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def _closure(start: Iterable[Path], source: Path) -> set[Path]:
+    found: set[Path] = set()
+    waiting = set(start)
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting |= _imports_of(file, source)
+    return found
+
+
+@cache
+def _imports_of(file: Path, source: Path) -> set[Path]:
+    shown = f"src/{file.relative_to(source).as_posix()}"
+    return _imports(ast.parse(file.read_bytes(), filename=shown), file.parent, source)
+
+
+def _imports(tree: ast.Module, folder: Path, source: Path) -> set[Path]:
+    """The files below `source` that a module in `folder` imports itself."""
+    found: set[Path] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found |= _files(source, alias.name.split("."))
+        elif isinstance(node, ast.ImportFrom):
+            parts = _origin(node, folder, source)
+            for alias in node.names:
+                found |= _files(source, [*parts, alias.name])
+    return found
+
+
+def _origin(node: ast.ImportFrom, folder: Path, source: Path) -> list[str]:
+    """The parts of the package or module from which names are imported."""
+    parts = node.module.split(".") if node.module else []
+    if not node.level:
+        return parts
+    base = folder
+    for _ in range(node.level - 1):
+        base = base.parent
+    if not base.is_relative_to(source) or base == source:
+        raise SyntaxError("a relative import leaves the package")
+    return [*base.relative_to(source).parts, *parts]
+
+
+def _files(source: Path, parts: list[str]) -> set[Path]:
+    """The files that `import a.b.c` executes: the `__init__.py` of each package on the way, and the module."""
+    found = set()
+    for end in range(1, len(parts) + 1):
+        place = source.joinpath(*parts[:end])
+        for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if candidate.is_file():
+                found.add(candidate)
+    return found

@@ -1,0 +1,215 @@
+"""The project as it stands on disk: parameters, stages and notebooks, read once, with the lines they stand on."""
+
+import io
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import AliasEvent
+
+from bakebook.contract import notebooks
+from bakebook.errors import BadInput, first_line
+from bakebook.files import write_text
+
+LARGEST_YAML = 1024 * 1024  # bytes; a table of thousands of columns has a line for each
+LISTS = ("deps", "params", "outs", "metrics", "plots")
+REFERENCE = re.compile(r"\$\{([^}]+)\}")
+
+
+@dataclass(frozen=True)
+class Project:
+    """`params` and `pipeline` are ruamel's round-trip mappings: their `.lc` has the line of each key."""
+
+    root: Path
+    params: Any
+    pipeline: Any
+    notebooks: dict[str, notebooks.Notebook]
+
+    @cached_property
+    def package(self) -> str:
+        """The name of the project's own package."""
+        return package_name(self.root)
+
+    @property
+    def stages(self) -> Any:
+        return self.pipeline.get("stages") or {}
+
+    def files(self, stage: str, *lists: str) -> list[str]:
+        """The paths of a stage's deps, outs, metrics or plots, with `${...}` replaced from params.yaml."""
+        found = []
+        for list_ in lists:
+            for entry in self.stages[stage].get(list_) or []:
+                path = next(iter(entry)) if isinstance(entry, dict) else str(entry)
+                found.append(_normalised(self.filled(path)))
+        return found
+
+    def made(self, stage: str) -> list[str]:
+        """The paths that the stage writes: its outs, metrics and plots."""
+        return self.files(stage, "outs", "metrics", "plots")
+
+    def filled(self, text: str) -> str:
+        """The text with `${section.name}` replaced from params.yaml."""
+        return REFERENCE.sub(lambda match: str(self._value(match[1])), text)
+
+    def upstream(self, stage: str) -> list[str]:
+        """The stages whose outputs `stage` needs, directly or not, in the order in which they run."""
+        makers = {path: name for name in self.stages for path in self.made(name)}
+        found: list[str] = []
+
+        def visit(name: str) -> None:
+            for path in self.files(name, "deps"):
+                maker = makers.get(path)
+                if maker and maker != name and maker not in found:
+                    visit(maker)
+                    found.append(maker)
+
+        visit(stage)
+        return list(dict.fromkeys(found))
+
+    def notebook_stages(self) -> Iterator[str]:
+        """The stages that `nb run` runs."""
+        for name, stage in self.stages.items():
+            if str(stage.get("cmd", "")).startswith("nb run"):
+                yield name
+
+    def _value(self, dotted: str) -> Any:
+        value = self.params
+        for part in dotted.split("."):
+            if not isinstance(value, dict) or part not in value:
+                raise BadInput(
+                    f"dvc.yaml uses ${{{dotted}}}, which params.yaml does not have",
+                    "add it to params.yaml",
+                )
+            value = value[part]
+        return value
+
+
+def load(root: Path) -> Project:
+    """Reads params.yaml, dvc.yaml and all notebooks. Raises BadInput on the first that cannot be read."""
+    paths = sorted((root / "notebooks").glob("*.ipynb"))
+    pipeline = _mapping(root / "dvc.yaml")
+    _check_shape(pipeline)
+    params = _mapping(root / "params.yaml")
+    return Project(root, params, pipeline, {path.stem: notebooks.read(path) for path in paths})
+
+
+def package_name(root: Path) -> str:
+    """The name of the project's own package, from `[tool.bakebook]` of pyproject.toml."""
+    try:
+        content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        return str(content["tool"]["bakebook"]["package"])
+    except (OSError, ValueError, KeyError, TypeError):
+        remedy = 'write the name of your package there: package = "…"'
+        raise BadInput("pyproject.toml has no [tool.bakebook] with 'package'", remedy) from None
+
+
+def load_package(root: Path, module: str) -> ModuleType:
+    """A module of the project's own package: the only place where the library imports from it."""
+    name = f"{package_name(root)}.{module}"
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise BadInput(
+            f"{name} cannot be imported ({first_line(error)})", "git checkout src, then uv sync"
+        ) from None
+
+
+def writer() -> YAML:
+    """YAML as the project writes it; comments and order are preserved."""
+    yaml = YAML()
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    yaml.width = 120
+    yaml.preserve_quotes = True
+    return yaml
+
+
+def dumped(content: Any) -> str:
+    """A round-trip mapping as text."""
+    text = io.StringIO()
+    writer().dump(content, text)
+    return text.getvalue()
+
+
+def write_params(project: Project) -> None:
+    """Writes params.yaml, with an empty line before each section."""
+    spaced = re.sub(r"(?m)^(?!#)(.+)\n(?=[a-z_]+:)", r"\1\n\n", dumped(project.params))
+    write_text(spaced, project.root / "params.yaml")
+
+
+def write_pipeline(project: Project) -> None:
+    """Writes dvc.yaml."""
+    write_text(dumped(project.pipeline), project.root / "dvc.yaml")
+
+
+def _normalised(path: str) -> str:
+    """The path as DVC knows it: `reports/plots` for `./reports/plots/`; an address stays as it is."""
+    return path if "://" in path else Path(os.path.normpath(path)).as_posix()
+
+
+def _mapping(path: Path) -> Any:
+    name = path.name
+    if not path.is_file():
+        raise BadInput(f"{name} is missing", f"git checkout {name}")
+    if path.stat().st_size > LARGEST_YAML:
+        raise BadInput(f"{name} is larger than {LARGEST_YAML // 1024} kB", "move data out of it")
+    try:
+        text = path.read_text(encoding="utf-8")
+        _refuse_aliases(name, text)
+        content = writer().load(text)
+    except UnicodeDecodeError:
+        raise BadInput(f"{name} is not UTF-8", "save it as UTF-8") from None
+    except OSError as error:
+        raise BadInput(f"{name} cannot be read ({error.strerror})", "fix its permissions") from None
+    except YAMLError as error:
+        raise _yaml_failure(name, error) from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{name} holds no sections", f"git checkout {name}")
+    return content
+
+
+def _check_shape(pipeline: Any) -> None:
+    """The little of DVC's own schema that this library relies on."""
+    stages = pipeline.get("stages") or CommentedMap()
+    if not isinstance(stages, CommentedMap):
+        raise BadInput("dvc.yaml: 'stages' holds no stages", "git checkout dvc.yaml")
+    for name, stage in stages.items():
+        where = f"dvc.yaml:{stages.lc.key(name)[0] + 1}"
+        if not isinstance(stage, dict):
+            raise BadInput(f"{where}: stage '{name}' is empty", "give it a cmd, or remove it")
+        for list_ in LISTS:
+            if stage.get(list_) is not None and not isinstance(stage[list_], list):
+                raise BadInput(
+                    f"{where}: '{list_}' of stage '{name}' is no list", "write '- ' before each"
+                )
+
+
+def _refuse_aliases(name: str, text: str) -> None:
+    """A few lines of aliases can expand to gigabytes, and a parameter is written once."""
+    if "*" not in text:
+        return
+    for event in YAML().parse(text):
+        if isinstance(event, AliasEvent):
+            where = f"{name}:{event.start_mark.line + 1}"
+            raise BadInput(
+                f"{where}: the alias *{event.anchor} is not allowed", "write the value out"
+            )
+
+
+def _yaml_failure(name: str, error: YAMLError) -> BadInput:
+    mark = getattr(error, "problem_mark", None)
+    where = f"{name}:{mark.line + 1}" if mark else name
+    problem = str(getattr(error, "problem", None) or error).split("\n")[0]
+    duplicate = re.match(r"found duplicate key \"?(.+?)\"? with", problem)
+    if duplicate:
+        return BadInput(f"{where}: the key '{duplicate[1]}' stands twice", "keep one of them")
+    return BadInput(f"{where}: no valid YAML ({problem})", "fix this line or the one before")

@@ -1,0 +1,165 @@
+"""The files by which stages and the service agree: typed, frozen and versioned."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bakebook.params import InputRole, Severity, Task
+
+Bound = int | float | str  # a number, or a time in ISO 8601
+Version = Literal["1"]
+
+
+class Contract(BaseModel):
+    """What all contracts share: nothing can be changed, and nothing unknown is accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class ReadOptions(Contract):
+    """How a source is read: the section `ingest` of params.yaml, kept in `reading.json` for the service."""
+
+    version: Version = "1"
+    file_format: str = "csv"
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    decimal: str = "."
+    missing: tuple[str, ...] = ("",)
+    columns: dict[str, str] = Field(
+        default_factory=dict
+    )  # dtype of each column; empty: every column is text
+
+
+class Input(Contract):
+    """One column that the model learns from, and what the training rows showed of it."""
+
+    name: str
+    role: InputRole
+    minimum: Bound | None = None
+    maximum: Bound | None = None
+    levels: tuple[str, ...] | None = None  # the categories that were seen
+    parts: tuple[str, ...] | None = None  # the parts of a time that vary
+
+
+class Schema(Contract):
+    """`schema.json`: what goes into the model and what comes out. `classes` is None when a number is predicted."""
+
+    version: Version = "1"
+    target: str
+    task: Task
+    classes: tuple[str, ...] | None = None
+    inputs: tuple[Input, ...]
+    excluded: dict[str, str] = Field(
+        default_factory=dict
+    )  # columns that are not inputs: their roles
+
+
+class SplitReport(Contract):
+    """`split.json`: how many rows train and test, and what a reader of the scores must know."""
+
+    version: Version = "1"
+    train_rows: int
+    test_rows: int
+    rows_without_target: int
+    warnings: tuple[str, ...] = ()
+
+
+class ModelFile(Contract):
+    """The served file and the hash that ties a signature to it."""
+
+    file: str
+    sha256: str
+    bytes: int
+
+
+class Example(Contract):
+    """A row with the known answer of the model."""
+
+    inputs: dict[str, Any]
+    predicted: str | float
+    probabilities: dict[str, float] | None = None
+
+
+class Signature(Contract):
+    """`signature.json`: what a caller must know of a model, and how a file of rows is read."""
+
+    version: Version = "1"
+    model: ModelFile
+    target: str
+    task: Task
+    classes: tuple[str, ...] | None = None
+    inputs: tuple[Input, ...]
+    reading: ReadOptions
+    examples: tuple[Example, ...] = ()
+
+
+class Criterion(Contract):
+    """One success criterion beside the score that was reached."""
+
+    bound: Literal["at least", "at most"]
+    threshold: float
+    score: float | None = None
+    passed: bool
+
+
+class Success(Contract):
+    """Whether all success criteria are met."""
+
+    passed: bool
+    criteria: dict[str, Criterion]
+
+
+class RowCounts(Contract):
+    """How many rows a model was trained and tested on."""
+
+    train: int
+    test: int
+
+
+class Metrics(Contract):
+    """`metrics.json`: the scores of the model and of a baseline. `f1` is for classes, `target` for numbers."""
+
+    version: Version = "1"
+    rows: RowCounts
+    model: dict[str, float]
+    baseline: dict[str, float]
+    f1: dict[str, float] | None = None  # of each class
+    target: dict[str, float] | None = None  # min, median and max among the test rows
+    warnings: tuple[str, ...] = ()
+    success: Success
+
+
+class ExpectationResult(Contract):
+    """The outcome of one expectation; `rows` are the first that break it, counted from 0."""
+
+    expectation: str
+    column: str | None = None
+    severity: Severity
+    success: bool
+    expected: Any = None
+    observed: Any = None
+    unexpected: int | None = None
+    rows: list[Any] | None = None
+    problem: str | None = None
+
+
+class ValidationResult(Contract):
+    """`validation.json`: the outcome of every expectation of the suite."""
+
+    version: Version = "1"
+    success: bool
+    rows: int
+    columns: int
+    expectations: int
+    failed: dict[Severity, int]
+    results: tuple[ExpectationResult, ...]
+
+
+def as_json(content: Any) -> Any:
+    """A contract as plain values without the fields that are not set; anything else as it is."""
+    if isinstance(content, Contract):
+        return content.model_dump(mode="json", exclude_none=True)
+    if isinstance(content, Mapping):
+        return {name: as_json(value) for name, value in content.items()}
+    return content

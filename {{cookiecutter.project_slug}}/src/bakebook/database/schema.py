@@ -1,0 +1,59 @@
+"""The tables of the database: predictions, the labels that came later, and who may call."""
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+class Utc(sa.TypeDecorator[datetime]):
+    """A time with its zone, which SQLite would forget."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Json = sa.JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+metadata = sa.MetaData()
+predictions = sa.Table(
+    "predictions",
+    metadata,
+    sa.Column(
+        "id", sa.String(36), primary_key=True
+    ),  # UUIDs of version 7: in the order of their time
+    sa.Column("made_at", Utc, nullable=False),
+    sa.Column("request_id", sa.String(64), nullable=False),
+    sa.Column("caller", sa.String(64), nullable=False),
+    sa.Column("model_version", sa.String(12), nullable=False),
+    sa.Column("inputs", Json, nullable=False),
+    sa.Column("predicted", sa.Text, nullable=False),  # a class, or a number as text
+    sa.Column("probabilities", Json),  # of each class; null for a number
+    sa.Column("uncertainty", sa.Float),  # 1 - the greatest probability; null for a number
+    sa.Column(
+        "latency_ms", sa.Float, nullable=False
+    ),  # from the request's arrival to just before this row
+    sa.Index("predictions_by_uncertainty", "uncertainty"),
+)
+labels = sa.Table(  # nothing is overwritten: the newest label of a prediction counts
+    "labels",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("prediction_id", sa.String(36), sa.ForeignKey("predictions.id"), nullable=False),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("labelled_by", sa.String(64), nullable=False),
+    sa.Column("labelled_at", Utc, nullable=False),
+    sa.Index("labels_by_prediction", "prediction_id", "id"),
+)
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("scopes", sa.Text, nullable=False),  # separated by blanks
+    sa.Column("sha256", sa.String(64), nullable=False, unique=True),
+    sa.Column("made_at", Utc, nullable=False),
+)

@@ -1,0 +1,268 @@
+"""What the service stores: predictions, the labels that came later, and who may call."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from pydantic_core import to_json
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from bakebook.database import fast_insert
+from bakebook.database.engine import answering, connect, is_sqlite
+from bakebook.database.schema import labels, predictions, tokens
+from bakebook.errors import BadInput
+
+VERSION = "0001"  # the newest migration
+VERSION_TABLE = (
+    "service_version"  # MLflow uses Alembic too, and may have its tables in the same database
+)
+MIGRATIONS = Path(__file__).with_name("migrations")
+SEARCHED_PER_SHOWN = (
+    20  # predictions that the queue reads for each that it shows, to group equal ones
+)
+
+_later = labels.alias("later")
+_is_newest = ~sa.exists().where(
+    _later.c.prediction_id == labels.c.prediction_id,
+    _later.c.id > labels.c.id,
+)
+_labelled = predictions.outerjoin(
+    labels,
+    sa.and_(labels.c.prediction_id == predictions.c.id, _is_newest),
+)
+_with_label = sa.select(
+    *predictions.c,
+    labels.c.label,
+    labels.c.labelled_by,
+    labels.c.labelled_at,
+).select_from(_labelled)
+
+Row = dict[str, Any]  # a row of a table, by column
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which predictions are asked for; what is empty does not restrict them."""
+
+    before: str = ""  # an id
+    model_version: str = ""
+    predicted: str = ""
+    labelled: bool | None = None
+    wrong: bool = False  # only those whose label differs
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PredictionPage:
+    """Predictions with their newest label, the newest first, and the `before` of the next page, if there is one."""
+
+    rows: list[Row]
+    following: str | None
+
+
+def new_id() -> str:
+    """A UUID of version 7 (RFC 9562): 48 bits of milliseconds, then random bits."""
+    random = int.from_bytes(os.urandom(10))
+    reserved = 0xF << 76 | 0x3 << 62  # the bits of version and variant
+    milliseconds = time.time_ns() // 1_000_000
+    number = milliseconds << 80 | random & ~reserved | 7 << 76 | 2 << 62
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class Store:
+    """A database, SQLite or PostgreSQL. Each method commits before it returns, or raises Unreachable or NoSpace."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = connect(url, "NORMAL")
+        # A label is the work of a person: it survives a power failure too.
+        self._careful = connect(url, "FULL") if self.is_embedded else self.engine
+
+    @property
+    def is_embedded(self) -> bool:
+        return is_sqlite(self.url)
+
+    @cached_property
+    def _fast(self) -> sqlite3.Connection:
+        return fast_insert.connect(self.engine)
+
+    def close(self) -> None:
+        if "_fast" in self.__dict__:
+            self._fast.close()
+        self.engine.dispose()
+        self._careful.dispose()
+
+    def version(self) -> str:
+        """The migration that the database has; empty for an empty one."""
+        with answering(), self.engine.connect() as connection:
+            if not sa.inspect(connection).has_table(VERSION_TABLE):
+                return ""
+            query: sa.Select[Any] = sa.select(sa.column("version_num")).select_from(
+                sa.table(VERSION_TABLE)
+            )
+            return connection.scalar(query) or ""
+
+    def add_predictions_now(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Stores predictions without waiting; False where that is impossible: a server, or a file that is locked."""
+        if not self.is_embedded:
+            return False
+        try:
+            with self._fast as connection:
+                connection.executemany(fast_insert.INSERT, fast_insert.as_sqlite(rows))
+        except sqlite3.Error:  # locked, or worse: add_predictions reports which
+            return False
+        return True
+
+    def checkpoint(self) -> None:
+        """Moves what was committed from SQLite's log to the database itself, so that no commit waits for it."""
+        if self.is_embedded:
+            with answering(), self.engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def add_predictions(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Stores all predictions or none. A connection that was lost since the last call is opened again, once."""
+        with answering():
+            try:
+                self._insert(rows)
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                self._insert(rows)
+
+    def _insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        with self.engine.begin() as connection:
+            if self.is_embedded:  # for many rows, SQLAlchemy's conversions take longer than SQLite
+                connection.exec_driver_sql(fast_insert.INSERT, fast_insert.as_sqlite(rows))
+            else:
+                connection.execute(predictions.insert(), rows)
+
+    def add_labels(self, given: Sequence[tuple[str, str]], labelled_by: str) -> list[bool]:
+        """Whether each label (prediction id, label) was new. An unknown id raises KeyError, and stores none of them."""
+        with answering(), self._careful.begin() as connection:
+            return [_add_label(connection, id_, label, labelled_by) for id_, label in given]
+
+    def classes(self, ids: Sequence[str]) -> dict[str, list[str]]:
+        """The classes that each prediction chose from, none for a number. An unknown id raises KeyError."""
+        query = sa.select(predictions.c.id, predictions.c.probabilities).where(
+            predictions.c.id.in_(ids)
+        )
+        found = {row["id"]: sorted(row["probabilities"] or []) for row in self._all(query)}
+        return {id_: found[id_] for id_ in ids}
+
+    def list_predictions(self, limit: int, filter_: Filter) -> PredictionPage:
+        """At most `limit` predictions."""
+        query = _with_label.where(*_conditions(filter_)).order_by(predictions.c.id.desc())
+        found = self._all(query.limit(limit + 1))
+        has_more = len(found) > limit
+        return PredictionPage(found[:limit], found[limit - 1]["id"] if has_more else None)
+
+    def prediction(self, id_: str) -> Row | None:
+        """One prediction with its newest label."""
+        found = self._all(_with_label.where(predictions.c.id == id_))
+        return found[0] if found else None
+
+    def queue(self, limit: int) -> list[Row]:
+        """Predictions without a label, the least certain first, then the newest.
+
+        Predictions with equal inputs and classes are one row, which has the `ids` of all.
+        """
+        query = _with_label.where(labels.c.id.is_(None)).limit(limit * SEARCHED_PER_SHOWN)
+        query = query.order_by(predictions.c.uncertainty.desc(), predictions.c.id.desc())
+        found: dict[bytes, Row] = {}
+        for row in self._all(query):
+            group = to_json([row["inputs"], sorted(row["probabilities"] or [])])
+            if group not in found:
+                found[group] = {**row, "ids": []}
+            found[group]["ids"].append(row["id"])
+        return list(found.values())[:limit]
+
+    def labelled(self) -> list[Row]:
+        """Every prediction that has a label, the oldest first."""
+        return self._all(_with_label.where(labels.c.id.is_not(None)).order_by(predictions.c.id))
+
+    def count(self) -> dict[str, int]:
+        """How many predictions there are, and how many of them have a label."""
+        labelled = sa.select(sa.func.count(labels.c.prediction_id.distinct())).scalar_subquery()
+        query = sa.select(
+            sa.func.count().label("predictions"), labelled.label("labelled")
+        ).select_from(predictions)
+        return {name: int(value) for name, value in self._all(query)[0].items()}
+
+    def add_token(self, name: str, scopes: Sequence[str], sha256: str) -> None:
+        row = {
+            "name": name,
+            "scopes": " ".join(scopes),
+            "sha256": sha256,
+            "made_at": datetime.now(UTC),
+        }
+        try:
+            with answering(), self._careful.begin() as connection:
+                connection.execute(tokens.insert(), row)
+        except IntegrityError:
+            raise BadInput(
+                f"a token '{name}' exists already", f"nb token revoke {name}, or another name"
+            ) from None
+
+    def revoke_token(self, name: str) -> None:
+        with answering(), self._careful.begin() as connection:
+            if not connection.execute(tokens.delete().where(tokens.c.name == name)).rowcount:
+                raise BadInput(f"there is no token '{name}'", "nb token list")
+
+    def list_tokens(self) -> list[Row]:
+        return self._all(sa.select(tokens).order_by(tokens.c.name))
+
+    def _all(self, query: sa.Select[Any]) -> list[Row]:
+        with answering(), self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _conditions(filter_: Filter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if filter_.before:
+        found.append(predictions.c.id < filter_.before)
+    if filter_.model_version:
+        found.append(predictions.c.model_version == filter_.model_version)
+    if filter_.predicted:
+        found.append(predictions.c.predicted == filter_.predicted)
+    if filter_.labelled is not None:
+        found.append(labels.c.id.is_not(None) if filter_.labelled else labels.c.id.is_(None))
+    if filter_.wrong:
+        found.append(labels.c.label != predictions.c.predicted)
+    if filter_.since:
+        found.append(predictions.c.made_at >= filter_.since)
+    if filter_.until:
+        found.append(predictions.c.made_at < filter_.until)
+    return found
+
+
+def _add_label(connection: sa.Connection, id_: str, label: str, labelled_by: str) -> bool:
+    """Whether the label was new. Raises KeyError for an unknown prediction."""
+    newest = (
+        sa.select(labels.c.label)
+        .where(labels.c.prediction_id == id_)
+        .order_by(labels.c.id.desc())
+        .limit(1)
+    )
+    current = connection.scalar(newest)
+    if current == label:
+        return False
+    exists = sa.select(predictions.c.id).where(predictions.c.id == id_)
+    if current is None and not connection.scalar(exists):
+        raise KeyError(id_)
+    row = {
+        "prediction_id": id_,
+        "label": label,
+        "labelled_by": labelled_by,
+        "labelled_at": datetime.now(UTC),
+    }
+    connection.execute(labels.insert(), row)
+    return True

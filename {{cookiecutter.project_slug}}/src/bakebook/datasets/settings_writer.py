@@ -1,0 +1,153 @@
+"""Writes what is known about a table to params.yaml, dvc.yaml and README.md."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+from ruamel.yaml.comments import CommentedMap
+
+from bakebook.contract.project import Project, load_package
+from bakebook.contracts import ReadOptions
+from bakebook.datasets.fetch import without_secrets
+from bakebook.files import write_text
+from bakebook.models.task import Task
+from bakebook.params import EXCLUDED_ROLES
+from bakebook.tables.dtypes import NUMERIC_DTYPES
+from bakebook.tables.roles import Proposal
+
+# The dtypes that a role allows; any other role allows every dtype but datetime
+DTYPES_OF_ROLES = {
+    "numeric": NUMERIC_DTYPES,
+    "datetime": ("datetime",),
+    "boolean": ("boolean", *NUMERIC_DTYPES),
+}
+OBVIOUS_ROLES = ("numeric", "boolean", "datetime")  # which need no reason
+
+
+def write_reading(project: Project, final: PurePosixPath, options: ReadOptions) -> None:
+    """The section `ingest`: where the source is and how it is read."""
+    section = project.params["ingest"]
+    section["source"] = str(final)
+    section["file_format"] = options.file_format
+    section["encoding"] = options.encoding
+    section["delimiter"] = options.delimiter
+    section["decimal"] = options.decimal
+    _refill_list(section["missing"], options.missing)
+    if dict(section["columns"]) != options.columns:
+        _refill(section["columns"], options.columns)
+
+
+def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Proposal]) -> None:
+    """Replaces, among known columns, the roles that a changed dtype no longer allows."""
+    known = project.params["prepare"]["roles"]
+    for name, role in known.items():
+        dtype = options.columns[name].split()[0]
+        if role in DTYPES_OF_ROLES:
+            is_allowed = dtype in DTYPES_OF_ROLES[role]
+        else:
+            is_allowed = role != "categorical" or dtype != "datetime"
+        if not is_allowed:
+            known[name] = roles[name].choice
+
+
+def write_roles(project: Project, target: str, task: str, roles: Mapping[str, Proposal]) -> None:
+    """The section `prepare`: the target and each column's role, with a reason where it is not obvious."""
+    section = project.params["prepare"]
+    section["target"] = target
+    section["task"] = task
+    section["split"] = "stratified"
+    section["split_by"] = ""
+    _refill(section["roles"], {name: role.choice for name, role in roles.items()})
+    for name, role in roles.items():
+        if role.choice not in OBVIOUS_ROLES:
+            column = len(f"    {name}: {role.choice}  ")
+            section["roles"].yaml_add_eol_comment(one_line(role.reason), name, column=column)
+
+
+def write_training(project: Project, task: str) -> None:
+    """A first success criterion; where the task changes, also its estimator, search and plots."""
+    defaults: Task = load_package(project.root, "evaluation.scores").task_of(task)
+    _refill(project.params["evaluate"]["criteria"], defaults.first_criteria)
+    if project.params["prepare"]["task"] == task:
+        return
+    train = project.params["train"]
+    train["estimator"] = defaults.first_estimator
+    train["scoring"] = defaults.scoring
+    train["search"] = "none"
+    _refill(train["hyperparameters"], defaults.first_hyperparameters)
+    project.pipeline["plots"] = [plot.for_dvc() for plot in defaults.plots]
+
+
+def write_description(
+    project: Project,
+    source: str,
+    target: str,
+    roles: Mapping[str, Proposal],
+    table: pd.DataFrame,
+) -> None:
+    """The section `describe`, with what is true for any table; a person has to write the rest."""
+    describe = project.params["describe"]
+    inputs = [name for name, role in roles.items() if role.choice not in EXCLUDED_ROLES]
+    if target != project.params["prepare"]["target"]:
+        describe["summary"] = f"Predicts {one_line(target)}"
+    describe["data_name"] = one_line(PurePosixPath(project.params["ingest"]["source"]).stem)
+    describe["data_source"] = one_line(_origin(source))
+    describe["data_license"] = "unknown"
+    use = f"To predict {target} from {len(inputs)} columns of the table."
+    _refill_list(describe["intended_use"], [use])
+    _refill_list(
+        describe["not_for"],
+        ["Rows that are unlike those of the table, until someone has tried it on them."],
+    )
+    _refill_list(
+        describe["limits"],
+        [f"It was trained on {len(table)} rows. Nobody has described its weaknesses yet."],
+    )
+
+
+def write_readme(root: Path, params: Any, table: pd.DataFrame) -> None:
+    """The section *The table* of README.md, where the README still has it."""
+    path = root / "README.md"
+    prepare = params["prepare"]
+    describe = params["describe"]
+    roles = prepare["roles"]
+    size = f"{len(table)} rows × {len(table.columns)} columns"
+    lines = [
+        f"`{params['ingest']['source']}`: {size}; `{prepare['target']}` is predicted ({prepare['task']}).",
+        "",
+        f"- {describe['data_name']}, from {describe['data_source']}; licence: {describe['data_license']}",
+    ]
+    for role in dict.fromkeys(roles.values()):
+        names = ", ".join(name for name, one in roles.items() if one == role)
+        note = " (not an input)" if role in EXCLUDED_ROLES else ""
+        lines.append(f"- {role}{note}: {one_line(names)}")
+    section = "\n".join(["## The table", "", *lines, "", ""])
+    with suppress(FileNotFoundError):
+        text = path.read_text(encoding="utf-8")
+        write_text(re.sub(r"(?ms)^## The table\n.*?(?=^## )", lambda match: section, text), path)
+
+
+def one_line(text: object) -> str:
+    """The text with single blanks and no line breaks."""
+    return " ".join(str(text).split())
+
+
+def _origin(source: str) -> str:
+    return without_secrets(source) if "://" in source else Path(source).name
+
+
+def _refill(old: CommentedMap, new: Mapping[str, Any]) -> None:
+    """Replaces the content of a mapping of params.yaml, whose own comment stays."""
+    for name in list(old):
+        del old[name]
+    old.ca.items.clear()
+    old.update(CommentedMap(new))
+
+
+def _refill_list(old: list[Any], new: Sequence[Any]) -> None:
+    """Replaces the content of a list of params.yaml, whose own comment stays."""
+    del old[:]
+    old.extend(new)

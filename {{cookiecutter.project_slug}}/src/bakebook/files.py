@@ -1,0 +1,49 @@
+"""Files that are written whole or not at all, and where an output waits until its stage has finished."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bakebook.paths import ROOT
+
+PART = ".part-"  # begins the name of a file that is not finished yet
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary file to fill, which replaces `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{PART}{path.name}")
+    try:
+        yield part
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Writes a text file atomically, as UTF-8 with `\\n` on every system."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def staged(path: Path) -> Path:
+    """Where an output waits until its stage has finished (`nb run` sets NB_OUTPUTS); by hand, the path itself."""
+    folder = os.environ.get("NB_OUTPUTS")
+    if folder and path.is_relative_to(ROOT):
+        return Path(folder) / path.relative_to(ROOT)
+    return path
+
+
+def newest(path: Path) -> Path:
+    """The file to read: what the running stage has just written comes before what an earlier run left."""
+    waiting = staged(path)
+    return waiting if waiting.is_file() else path
+
+
+def dvc_hash(path: Path) -> str:
+    """The md5 by which DVC knows the file."""
+    with newest(path).open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,115 @@
+"""How values become the tensors of the model: one code for training and for serving. It needs only numpy."""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from bakebook.contracts import Input
+from bakebook.tables.values import as_text, as_time, in_utc
+
+Tensors = dict[str, np.ndarray]
+TensorType = Literal["number", "category", "text"]
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # stands for every category that was too rare, or absent, in training
+# Scripts without blanks between words: each sign is a word.
+WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w\w+")
+
+
+def encode(column: Input, values: Iterable[Any]) -> Tensors:
+    """The tensors (n,) of one input by name: float32 for numbers, booleans and times, object for texts.
+
+    A missing value is None, NaN or NaT. Raises ValueError when a value does not have the input's role.
+    """
+    return _ENCODERS[column.role](column, values)
+
+
+def tensor_types(column: Input) -> dict[str, TensorType]:
+    """The names of the tensors of one input, and what each holds."""
+    if column.role == "datetime":
+        return {_part_name(column, part): "number" for part in column.parts or ()}
+    if column.role == "categorical":
+        return {column.name: "category"}
+    if column.role == "text":
+        return {column.name: "text"}
+    return {column.name: "number"}
+
+
+def parts_of_time(values: Iterable[Any]) -> Tensors:
+    """Every part of a time as float32 (n,), NaN where it is missing; a time without a zone is taken as UTC."""
+    seconds = _times(values)
+    missing = np.isnat(seconds)
+    second = seconds.astype("datetime64[s]").astype("int64")
+    day = seconds.astype("datetime64[D]").astype("int64")
+    month = seconds.astype("datetime64[M]").astype("int64")
+    year = seconds.astype("datetime64[Y]").astype("int64")
+    first_of_month = month.astype("datetime64[M]").astype("datetime64[D]").astype("int64")
+    parts = {
+        "days": day,  # since 1970
+        "year": year + 1970,
+        "month": month - year * 12 + 1,
+        "day": day - first_of_month + 1,
+        "weekday": (day + 3) % 7,  # Monday is 0
+        "hour": second // 3600 - day * 24,
+    }
+    return {
+        name: np.where(missing, np.nan, part).astype(np.float32) for name, part in parts.items()
+    }
+
+
+def _part_name(column: Input, part: str) -> str:
+    return f"{column.name} ({part})"
+
+
+def _encode_numbers(column: Input, values: Iterable[Any]) -> Tensors:
+    return {column.name: np.asarray(values, dtype=np.float32)}
+
+
+def _encode_times(column: Input, values: Iterable[Any]) -> Tensors:
+    found = parts_of_time(values)
+    return {_part_name(column, part): found[part] for part in column.parts or ()}
+
+
+def _encode_categories(column: Input, values: Iterable[Any]) -> Tensors:
+    levels = set(column.levels or ())
+    known: dict[Any, str] = {}
+
+    def level(value: Any) -> str:
+        if value not in known:
+            text = as_text(value)
+            known[value] = text if text in levels else UNKNOWN
+        return known[value]
+
+    return {column.name: np.array([level(value) for value in values], dtype=object)}
+
+
+def _encode_texts(column: Input, values: Iterable[Any]) -> Tensors:
+    """Words in lower case with one blank between them, so that ONNX and scikit-learn split them alike."""
+    texts = [" ".join(WORD.findall(as_text(value).lower())) for value in values]
+    return {column.name: np.array(texts, dtype=object)}
+
+
+def _times(values: Iterable[Any]) -> np.ndarray:
+    if isinstance(values, np.ndarray) and values.dtype.kind == "M":
+        return values.astype("datetime64[s]")
+    return np.array([_time(value) for value in values], dtype="datetime64[s]")
+
+
+def _time(value: Any) -> np.datetime64:
+    if value is None or value != value:
+        return np.datetime64("NaT")
+    if isinstance(value, str):
+        value = as_time(value)
+    if isinstance(value, datetime):
+        value = in_utc(value)
+    return np.datetime64(value, "s")
+
+
+_ENCODERS: dict[str, Callable[[Input, Iterable[Any]], Tensors]] = {
+    "numeric": _encode_numbers,
+    "boolean": _encode_numbers,
+    "datetime": _encode_times,
+    "categorical": _encode_categories,
+    "text": _encode_texts,
+}

@@ -1,0 +1,150 @@
+"""The trained pipeline as ONNX, and the proof that both predict the same."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import Pipeline
+
+from bakebook.contracts import Example, ModelFile, ReadOptions, Schema, Signature
+from bakebook.errors import CheckFailed
+from bakebook.models.converters import register, with_float32_thresholds
+from bakebook.models.encoding import TensorType, tensor_types
+from bakebook.models.runtime import Model, Prediction
+
+OPERATOR_SETS = {"": 21, "ai.onnx.ml": 3}  # the newest that the converters of all families support
+TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": StringTensorType}
+MOST_SHOWN = 5  # rows that a failed comparison names
+
+
+def convert(model: Pipeline, schema: Schema) -> bytes:
+    """The ONNX file: one input (n, 1) per tensor.
+
+    Its outputs are the place of the class (n,) and the probabilities (n, classes), or the number (n, 1).
+    """
+    estimator = model.named_steps["estimator"]
+    register(type(estimator))
+    model = with_float32_thresholds(model)
+    types: dict[str, TensorType] = {}
+    for column in schema.inputs:
+        types |= tensor_types(column)
+    options: dict[Any, Any] = {TfidfVectorizer: {"tokenexp": "[^ ]+"}}
+    if schema.classes is not None:
+        options[id(model)] = {"zipmap": False}
+    onnx = to_onnx(
+        model,
+        initial_types=[(name, TENSORS[type_]([None, 1])) for name, type_ in types.items()],
+        options=options,
+        target_opset=OPERATOR_SETS,
+        name=type(estimator).__name__,
+    )
+    # skl2onnx takes the operator sets from a Python set, whose order differs between processes.
+    operator_sets = sorted(onnx.opset_import, key=lambda one: one.domain)
+    del onnx.opset_import[:]
+    onnx.opset_import.extend(operator_sets)
+    return onnx.SerializeToString(deterministic=True)
+
+
+def signature(onnx: bytes, schema: Schema, reading: ReadOptions) -> Signature:
+    """What a caller must know: the file's hash, inputs and classes, and how a file of rows is read."""
+    dtypes = {column.name: reading.columns[column.name] for column in schema.inputs}
+    asked = {
+        name: "number" if dtype == "integer" else dtype for name, dtype in dtypes.items()
+    }  # 12.0 is accepted
+    return Signature(
+        model=ModelFile(
+            file="model.onnx", sha256=hashlib.sha256(onnx).hexdigest(), bytes=len(onnx)
+        ),
+        target=schema.target,
+        task=schema.task,
+        classes=schema.classes,
+        inputs=schema.inputs,
+        reading=reading.model_copy(update={"columns": asked}),
+    )
+
+
+def with_examples(model: Model, table: pd.DataFrame, most: int = 5) -> Signature:
+    """The model's signature with a few rows of the table and their predictions, by which a copy can be checked."""
+    names = [column.name for column in model.signature.inputs]
+    places = np.unique(np.linspace(0, len(table) - 1, most).astype(int))
+    rows = [_plain_row(row) for row in table[names].iloc[places].to_dict("records")]
+    prediction = model.predict({name: [row[name] for row in rows] for name in names})
+    examples = tuple(_example(model, row, prediction, place) for place, row in enumerate(rows))
+    return model.signature.model_copy(update={"examples": examples})
+
+
+def compare(
+    model: Pipeline, X: pd.DataFrame, prediction: Prediction, schema: Schema
+) -> pd.DataFrame:
+    """Row by row: estimator, onnx, difference and behind, the worst row first.
+
+    `difference` is the largest of a row's probabilities; for a number, it is relative to the spread of the predictions.
+    `behind` is how much less probable the estimator finds the class that ONNX predicts: 0 for the same class or a tie.
+    """
+    predicted: np.ndarray = model.predict(X)
+    behind = np.zeros(len(X))
+    if schema.classes is None:
+        spread = float(np.std(predicted)) or max(1.0, float(np.abs(predicted).max()))
+        difference = np.abs(predicted - prediction.values) / spread
+    else:
+        probabilities = model.predict_proba(X)
+        rows = np.arange(len(X))
+        difference = np.abs(probabilities - prediction.probabilities).max(axis=1)
+        places = pd.Index(schema.classes).get_indexer(pd.Index(prediction.values))
+        behind = np.abs(probabilities[rows, predicted] - probabilities[rows, places])
+        predicted = np.array(schema.classes, dtype=object)[predicted]
+    table = pd.DataFrame(
+        {
+            "estimator": predicted,
+            "onnx": prediction.values,
+            "difference": difference,
+            "behind": behind,
+        },
+        index=X.index,
+    )
+    return table.sort_values(["difference", "behind"], ascending=False, kind="stable")
+
+
+def stop_if_different(comparison: pd.DataFrame, tolerance: float) -> str:
+    """Says that both agree on every row, or raises CheckFailed with the worst rows."""
+    differences = comparison[["difference", "behind"]]
+    wrong = differences[~(differences <= tolerance).all(axis=1)]
+    if wrong.empty:
+        return f"ONNX and the estimator agree on {len(comparison)} rows within {tolerance:g}"
+    worst = wrong.max(axis=1).head(MOST_SHOWN)
+    named = ", ".join(f"row {row} ({difference:.2g})" for row, difference in worst.items())
+    raise CheckFailed(
+        f"ONNX and the estimator differ on {len(wrong)} of {len(comparison)} rows by more than {tolerance:g}: {named}",
+        "raise export.tolerance knowingly, or choose another estimator",
+    )
+
+
+def _example(model: Model, row: Mapping[str, Any], prediction: Prediction, place: int) -> Example:
+    probabilities = None
+    if prediction.probabilities is not None and model.classes is not None:
+        probabilities = dict(
+            zip(model.classes, prediction.probabilities[place].tolist(), strict=True)
+        )
+    return Example(
+        inputs=dict(row),
+        predicted=_plain(prediction.values[place]),
+        probabilities=probabilities,
+    )
+
+
+def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON has it."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value

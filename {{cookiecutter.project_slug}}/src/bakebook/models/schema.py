@@ -1,0 +1,214 @@
+"""From a table to X and y: which columns a model learns from, and what the training rows show of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from bakebook.contracts import Input, Schema
+from bakebook.errors import BadInput, did_you_mean
+from bakebook.models.encoding import encode, parts_of_time, tensor_types
+from bakebook.params import EXCLUDED_ROLES, InputRole, Task
+from bakebook.tables.values import as_text
+
+FEW_LEVELS = 30  # up to these, a category is one-hot encoded; above, it may be target encoded
+MOST_ONE_HOT_LEVELS = 100  # the most frequent are kept, the others are one
+MOST_TARGET_LEVELS = 2000
+
+
+def describe_inputs(
+    table: pd.DataFrame, target: str, task: Task, roles: Mapping[str, str]
+) -> Schema:
+    """The schema as far as names and roles go. Raises BadInput where table and roles do not match."""
+    columns = [str(name) for name in table.columns]
+    _check_names(columns, target, roles)
+    inputs = []
+    excluded = {}
+    for name, role in roles.items():
+        if role in EXCLUDED_ROLES:
+            excluded[name] = role
+        else:
+            _check_role(name, role, table[name])
+            inputs.append(Input.model_validate({"name": name, "role": role}))
+    if not inputs:
+        raise BadInput("no column is left to learn from", "give one of prepare.roles another role")
+    return Schema(target=target, task=task, inputs=tuple(inputs), excluded=excluded)
+
+
+def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
+    """The schema with what the training rows show: classes, categories, ranges, the parts of times that vary."""
+    classes = None
+    if schema.task == "classification":
+        classes = _classes(train[schema.target])
+    inputs = []
+    excluded = dict(schema.excluded)
+    for column in schema.inputs:
+        values = train[column.name]
+        if _is_blank(values):
+            excluded[column.name] = "empty"
+        else:
+            inputs.append(_learned(column, values, classes))
+    if not inputs:
+        raise BadInput("no column has a value in the training rows", "choose another prepare.split")
+    _check_tensor_names(inputs)
+    learned = {"classes": classes, "inputs": tuple(inputs), "excluded": excluded}
+    return schema.model_copy(update=learned)
+
+
+def to_X(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
+    """The tensors of all inputs side by side (n, tensors), encoded as the served model encodes them."""
+    columns: dict[str, np.ndarray] = {}
+    for column in schema.inputs:
+        columns |= encode(column, table[column.name].to_numpy())
+    return pd.DataFrame(columns, index=table.index)
+
+
+def to_y(table: pd.DataFrame, schema: Schema) -> pd.Series:
+    """The place of each row's class in `schema.classes` as int64 (n,), or the number to predict as float64 (n,)."""
+    target = table[schema.target]
+    if schema.classes is None:
+        return target.astype("float64")
+    places = {name: place for place, name in enumerate(schema.classes)}
+    return target.map(lambda value: places[as_text(value)]).astype("int64")
+
+
+def to_X_y(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, pd.Series]:
+    """X and y of all rows. A table that is read in the call itself does not stay in memory beside them."""
+    return to_X(table, schema), to_y(table, schema)
+
+
+def excluded_columns(schema: Schema) -> pd.DataFrame | str:
+    """The columns that the model does not learn from and their roles, or a sentence that there are none."""
+    if not schema.excluded:
+        return "Every column except the target is an input."
+    rows = list(schema.excluded.items())
+    return pd.DataFrame(rows, columns=["column", "role"])
+
+
+def input_table(schema: Schema) -> pd.DataFrame:
+    """One row per input: its name and its role."""
+    rows = [(column.name, column.role) for column in schema.inputs]
+    return pd.DataFrame(rows, columns=["input", "role"])
+
+
+def is_target_encoded(column: Input, schema: Schema) -> bool:
+    """Whether a category has too many levels for one-hot encoding and a target that skl2onnx can encode it by."""
+    if column.levels is None or len(column.levels) <= FEW_LEVELS:
+        return False
+    return schema.classes is None or len(schema.classes) == 2
+
+
+def _check_names(columns: Sequence[str], target: str, roles: Mapping[str, str]) -> None:
+    if target not in columns:
+        listed = ", ".join(columns)
+        raise BadInput(
+            f"the table has no column '{target}'", f"set prepare.target to one of {listed}"
+        )
+    if target in roles:
+        raise BadInput(
+            f"prepare.roles has '{target}', which is the target", "nb data use, or remove it"
+        )
+    for name in roles:
+        if name not in columns:
+            remedy = did_you_mean(name, columns) or "nb data use, or remove it"
+            raise BadInput(f"prepare.roles has '{name}', which is not a column", remedy)
+    for name in columns:
+        if name not in roles and name != target:
+            raise BadInput(
+                f"prepare.roles has no role for column '{name}'", "nb data use, or add its role"
+            )
+
+
+def _check_role(name: str, role: str, column: pd.Series) -> None:
+    if role not in get_args(InputRole):
+        choices = ", ".join((*get_args(InputRole), *EXCLUDED_ROLES))
+        raise BadInput(f"prepare.roles.{name} is '{role}'", f"choose from {choices}")
+    is_time = pd.api.types.is_datetime64_any_dtype(column)
+    fits = True
+    if role == "numeric":
+        fits = pd.api.types.is_numeric_dtype(column)
+    elif role == "datetime":
+        fits = is_time
+    elif role == "categorical":
+        fits = not is_time
+    elif role == "boolean":
+        fits = bool(column.dropna().isin([True, False, 0, 1]).all())
+    if not fits:
+        what = f"column '{name}' is not {role}: it holds {column.dtype}"
+        raise BadInput(what, "set its dtype in ingest.columns")
+
+
+def _check_tensor_names(inputs: Sequence[Input]) -> None:
+    counts = Counter(name for column in inputs for name in tensor_types(column))
+    for name, count in counts.items():
+        if count > 1:
+            raise BadInput(
+                f"two inputs of the model would be called '{name}'", "rename a column of the table"
+            )
+
+
+def _classes(target: pd.Series) -> tuple[str, ...]:
+    names = {as_text(value) for value in target}
+    if len(names) < 2:
+        raise BadInput(
+            f"column '{target.name}' has fewer than two classes", "choose another prepare.target"
+        )
+    return tuple(sorted(names, key=_numbers_first))
+
+
+def _numbers_first(name: str) -> tuple[float, str]:
+    try:
+        return float(name), name
+    except ValueError:
+        return float("inf"), name
+
+
+def _is_blank(values: pd.Series) -> bool:
+    """Whether nothing can be learned from a column: no value, or texts without a word."""
+    present = values.dropna()
+    if present.empty:
+        return True
+    return pd.api.types.is_string_dtype(present) and not present.astype(str).str.strip().any()
+
+
+def _learned(column: Input, values: pd.Series, classes: Sequence[str] | None) -> Input:
+    if column.role == "categorical":
+        return column.model_copy(update={"levels": _levels(values, classes)})
+    if column.role == "datetime":
+        return column.model_copy(update={"parts": _varying_parts(values), **_bounds(values)})
+    if column.role == "numeric":
+        return column.model_copy(update=_bounds(values))
+    return column
+
+
+def _levels(values: pd.Series, classes: Sequence[str] | None) -> tuple[str, ...]:
+    """The most frequent categories, sorted."""
+    texts = [as_text(value) for value in values.to_numpy()]
+    counts = pd.Series(texts).value_counts().reset_index()
+    is_one_hot = len(counts) <= FEW_LEVELS or (classes is not None and len(classes) > 2)
+    most = MOST_ONE_HOT_LEVELS if is_one_hot else MOST_TARGET_LEVELS
+    frequent = counts.sort_values(["count", "index"], ascending=[False, True]).head(most)
+    return tuple(sorted(frequent["index"]))
+
+
+def _varying_parts(values: pd.Series) -> tuple[str, ...]:
+    varying = []
+    for part, found in parts_of_time(values.to_numpy()).items():
+        present = found[~np.isnan(found)]
+        if len(np.unique(present)) > 1:
+            varying.append(part)
+    return tuple(varying) or ("days",)
+
+
+def _bounds(values: pd.Series) -> dict[str, Any]:
+    """The smallest and the greatest training value: a number, or a time in ISO 8601."""
+    present = values.dropna()
+    if present.empty:
+        return {}
+    return {"minimum": _plain(present.min()), "maximum": _plain(present.max())}
+
+
+def _plain(value: Any) -> int | float | str:
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value.item()

@@ -1,0 +1,119 @@
+"""What the project implements for each task: scores, a baseline, plots. No other module asks which task it is."""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from bakebook.contracts import Metrics, Schema
+from bakebook.params import Task as TaskName
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+LETTERS_PER_INCH = 13  # of a caption
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """A fitted model and the rows that it never saw: X (n, tensors) and y (n,)."""
+
+    model: Any
+    X: pd.DataFrame
+    y: pd.Series
+    schema: Schema
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of y (n,), y_pred (n,) and y_score (n, classes); y_score is None for a number."""
+
+    compute: Callable[[np.ndarray, np.ndarray, Any], float]
+    more_is_better: bool
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure, the table it is drawn from, and how `dvc plots` shows that table."""
+
+    name: str  # of reports/plots/NAME.csv and NAME.png
+    title: str
+    caption: str  # what to look for
+    template: str  # of DVC
+    x: str
+    y: str
+    table: Callable[..., pd.DataFrame]  # of a Holdout
+    draw: "Callable[[pd.DataFrame, Schema, Metrics], Figure]"
+
+    @property
+    def csv(self) -> str:
+        return f"{self.name}.csv"
+
+    @property
+    def png(self) -> str:
+        return f"{self.name}.png"
+
+    def figure(self, table: pd.DataFrame, schema: Schema, metrics: Metrics) -> "Figure":
+        """The figure with its caption below."""
+        figure = self.draw(table, schema, metrics)
+        width = int(figure.get_figwidth() * LETTERS_PER_INCH)
+        figure.supxlabel(textwrap.fill(self.caption, width), fontsize=8, color="#555555")
+        return figure
+
+    def for_dvc(self) -> dict[str, Any]:
+        """The entry of dvc.yaml."""
+        content: dict[str, Any] = {
+            "template": self.template,
+            "x": self.x,
+            "y": {f"reports/plots/{self.csv}": self.y},
+        }
+        if self.template == "confusion":
+            content |= {"x_label": self.x, "y_label": self.y}
+        return {self.title: content}
+
+
+class Task(Protocol):
+    """What is predicted: classes or numbers."""
+
+    name: TaskName
+    scores: Mapping[str, Score]
+    scoring: str  # scikit-learn's name of the score that training maximises and importance measures
+    scoring_label: str
+    baseline_text: str  # what the baseline predicts
+    first_estimator: str  # what `nb data use` writes for a new table
+    first_hyperparameters: Mapping[str, Any]
+    first_criteria: Mapping[str, float]
+    predictions: Plot  # what was predicted beside the truth
+    errors: Plot  # where predictions are wrong
+    confidence: Plot  # how far a prediction can be trusted
+    importance: Plot  # how much each input matters
+
+    @property
+    def plots(self) -> tuple[Plot, ...]:
+        """Every plot of the task, in the order of the notebook."""
+        ...
+
+    def baseline(self, X: pd.DataFrame, y: pd.Series) -> Any:
+        """A fitted model that ignores the inputs."""
+        ...
+
+    def evaluate(self, model: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
+        """Every score that the rows allow, rounded to six digits."""
+        ...
+
+    def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
+        """The fields of Metrics that only this task has."""
+        ...
+
+    def describe_details(self, metrics: Metrics, schema: Schema) -> str:
+        """The details as Markdown for the model card."""
+        ...
+
+
+def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    """The finite scores, rounded to six digits."""
+    return {name: round(float(value), 6) for name, value in scores.items() if np.isfinite(value)}

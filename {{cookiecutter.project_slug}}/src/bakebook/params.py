@@ -1,0 +1,71 @@
+"""Reads `params.yaml`, the only place where values are set, as DVC reads it: YAML 1.2.
+
+The types below are the vocabulary of the notebooks' parameters cells; `nb check` compares the values with them. Any
+Python annotation works, and `Annotated` or `Literal` express a range or a choice.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Interval, MinLen
+
+from bakebook.errors import BadInput
+from bakebook.paths import PARAMS
+
+Share = Annotated[float, Interval(gt=0, lt=1)]
+Positive = Annotated[float, Interval(gt=0)]
+Count = Annotated[int, Ge(1)]
+Folds = Annotated[int, Ge(2)]
+Seed = Annotated[int, Interval(ge=0, lt=2**32)]
+Text = Annotated[str, MinLen(1)]
+Trials = Annotated[int, Ge(0)]
+Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
+
+Format = Literal["csv", "json lines", "excel", "parquet"]
+Score = Literal[
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "roc_auc",
+    "log_loss",
+    "calibration_error",
+    "mae",
+    "rmse",
+    "r2",
+]
+Severity = Literal["critical", "warning", "info"]
+Task = Literal["classification", "regression"]
+InputRole = Literal["numeric", "boolean", "datetime", "categorical", "text"]
+Role = Literal[
+    "numeric", "boolean", "datetime", "categorical", "text", "identifier", "constant", "empty"
+]
+EXCLUDED_ROLES = ("identifier", "constant", "empty")  # columns that a model cannot learn from
+Split = Literal["random", "stratified", "group", "time"]
+Search = Literal["none", "grid", "random", "optuna", "automl"]
+
+
+def read(path: Path = PARAMS) -> dict[str, dict[str, Any]]:
+    """All sections of `params.yaml`: {stage: {name: value}}."""
+    from ruamel.yaml import YAML  # the service does not need it
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        sections = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise BadInput(f"{path.name} cannot be read ({_reason(error)})", "nb check") from None
+    return sections if isinstance(sections, dict) else {}
+
+
+def stage(name: str) -> dict[str, Any]:
+    """The values of one stage, as they stand in `params.yaml` now."""
+    sections = read()
+    if not isinstance(sections.get(name), dict):
+        raise BadInput(f"params.yaml has no section '{name}'", f"add it, or: nb new {name}")
+    return sections[name]
+
+
+def _reason(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f"line {mark.line + 1}: " if mark else ""
+    problem = str(getattr(error, "problem", None) or error)
+    return line + problem.split("\n")[0]

@@ -1,0 +1,43 @@
+"""Every path of the project, from its root, so that a notebook finds its files from any folder."""
+
+from pathlib import Path
+
+LIBRARY = Path(__file__).resolve().parent
+
+
+def project_root(start: Path) -> Path:
+    """The project that contains `start`, else the one that this library was installed from."""
+    for folder in (start, *start.parents):
+        if (folder / "dvc.yaml").is_file() and (folder / "src" / LIBRARY.name).is_dir():
+            return folder
+    return LIBRARY.parents[1]
+
+
+ROOT = project_root(Path.cwd())
+PARAMS = ROOT / "params.yaml"
+STATE = (
+    Path(".dvc") / "tmp" / "nb"
+)  # relative to a project's root: what `nb run` remembers; safe to delete
+SEARCHES = ROOT / STATE / "searches"
+
+TABLE = ROOT / "data" / "interim" / "table.parquet"
+READING = ROOT / "data" / "interim" / "reading.json"
+TRAIN = ROOT / "data" / "processed" / "train.parquet"
+TEST = ROOT / "data" / "processed" / "test.parquet"
+SCHEMA = ROOT / "data" / "processed" / "schema.json"
+
+SUITE = ROOT / "expectations" / "suite.json"
+SUITE_DRAFT = ROOT / "expectations" / "draft.json"
+
+MODEL = ROOT / "models" / "model.joblib"
+ONNX = ROOT / "models" / "model.onnx"
+SIGNATURE = ROOT / "models" / "signature.json"
+
+REPORTS = ROOT / "reports"
+VALIDATION = REPORTS / "validation.json"
+VALIDATION_PAGE = REPORTS / "validation.html"
+SPLIT = REPORTS / "split.json"
+TRIALS = REPORTS / "trials.csv"
+METRICS = REPORTS / "metrics.json"
+PLOTS = REPORTS / "plots"
+MODEL_CARD = REPORTS / "MODEL_CARD.md"

@@ -1,0 +1,294 @@
+"""`nb doctor`: inspects what a pipeline needs, reports what is wrong, and fixes what can be fixed without loss."""
+
+import hashlib
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from bakebook.contract.check import SYNC, check
+from bakebook.contract.project import load
+from bakebook.contract.sync import sync
+from bakebook.errors import BadInput, Failure
+from bakebook.files import PART, dvc_hash
+from bakebook.paths import LIBRARY
+from bakebook.runner.processes import alone
+from bakebook.tracking import open_runs
+from bakebook.tracking.open_runs import OpenRunFile
+
+OBJECT_NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")
+HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
+STILL_WRITTEN_S = 60  # since the last byte, within which a file may be growing
+LEAST_FREE_BYTES = 500 * 2**20  # below which a pipeline is likely to stop halfway
+MANIFEST = (
+    LIBRARY / "manifest.json"
+)  # the hashes of the library's files, written when the project was baked
+MOST_NAMED = 5  # files in a message
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong, or only worth knowing (`is_note`); `fix` repairs it without loss, where possible."""
+
+    what: str
+    remedy: str
+    fix: Callable[[], object] | None = None
+    is_note: bool = False
+
+
+Findings = Iterator[Finding]
+
+
+def report(root: Path, fix: bool) -> tuple[list[str], bool]:
+    """One line per part and finding, and whether nothing is wrong now. Raises Busy while a stage runs."""
+    lines = []
+    is_well = True
+    with alone(root, "doctor"):
+        for part, inspect in PARTS.items():
+            findings = list(inspect(root))
+            if not findings:
+                lines.append(f"ok      {part}")
+            for finding in findings:
+                label, remedy = _treat(finding, fix)
+                is_well = is_well and label != "wrong"
+                advice = f" → {remedy}" if remedy else ""
+                lines.append(f"{label:<7} {part}: {finding.what}{advice}")
+    return lines, is_well
+
+
+def _treat(finding: Finding, fix: bool) -> tuple[str, str]:
+    """The label of a finding, and what is left to do."""
+    if finding.is_note:
+        return "note", finding.remedy
+    if finding.fix is None:
+        return "wrong", finding.remedy
+    if not fix:
+        return "wrong", "nb doctor --fix"
+    try:
+        finding.fix()
+    except (Failure, OSError):
+        return "wrong", finding.remedy
+    return "fixed", ""
+
+
+def _environment(root: Path) -> Findings:
+    for program in ("git", "dvc", "nb"):
+        if not shutil.which(program):
+            yield Finding(
+                f"{program} is not on the PATH",
+                "install git; the others come with uv run nb doctor",
+            )
+    if root / "src" not in LIBRARY.parents:
+        yield Finding(f"'{LIBRARY.name}' is not installed from this folder", "uv sync")
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        yield Finding(f"Python {sys.version.split()[0]} runs it", "uv sync --python 3.13")
+    free = shutil.disk_usage(root).free
+    if free < LEAST_FREE_BYTES:
+        what = f"only {free // 2**20} MB are free on this disk"
+        yield Finding(what, "make room, for instance: dvc gc --workspace")
+
+
+def _library(root: Path) -> Findings:
+    """Whether src/bakebook is still what was baked: a change is allowed, and worth knowing."""
+    try:
+        baked = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        yield Finding(
+            "src/bakebook has no list of its files", "git checkout src/bakebook/manifest.json"
+        )
+        return
+    now = library_hashes(LIBRARY)
+    names = sorted(name for name in baked.keys() | now.keys() if baked.get(name) != now.get(name))
+    if names:
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        what = f"it differs from the version that was baked: {', '.join(names[:MOST_NAMED])}{more}"
+        yield Finding(what, "cruft update merges later versions with your changes", is_note=True)
+
+
+def library_hashes(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of the library except its manifest, with `\\n` as the end of each line."""
+    hashes = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and "__pycache__" not in name and path.name != MANIFEST.name:
+            content = path.read_bytes().replace(b"\r\n", b"\n")
+            hashes[name] = hashlib.sha256(content).hexdigest()
+    return hashes
+
+
+def _locks(root: Path) -> Findings:
+    path = root / ".dvc" / "tmp" / "rwlock"
+    try:
+        holders = _lock_holders(path)
+    except (ValueError, AttributeError, KeyError, TypeError):
+        yield Finding(
+            ".dvc/tmp/rwlock is cut off or no lock file",
+            "remove it when no DVC runs here",
+            path.unlink,
+        )
+        return
+    stale = [pid for pid in holders if not _is_dvc(pid)]
+    if stale:
+        what = f".dvc/tmp/rwlock is held by process {stale[0]}, which is no longer DVC"
+        is_abandoned = len(stale) == len(holders)
+        yield Finding(what, "wait for the other DVC process", path.unlink if is_abandoned else None)
+
+
+def _lock_holders(path: Path) -> set[int]:
+    """The ids of the processes that hold DVC's lock."""
+    if not path.is_file():
+        return set()
+    content = json.loads(path.read_text(encoding="utf-8"))
+    readers = [reader for several in content.get("read", {}).values() for reader in several]
+    writers = content.get("write", {}).values()
+    return {int(holder["pid"]) for holder in (*readers, *writers)}
+
+
+def _is_dvc(pid: int) -> bool:
+    import psutil
+
+    try:
+        return "dvc" in " ".join(psutil.Process(pid).cmdline())
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+def _dvc_lock(root: Path) -> Findings:
+    path = root / "dvc.lock"
+    if not path.is_file() or _is_lock(path.read_bytes()):
+        return
+    done = subprocess.run(
+        ["git", "show", "HEAD:./dvc.lock"], cwd=root, capture_output=True, check=False
+    )
+    committed = done.stdout
+
+    def restore() -> None:
+        path.write_bytes(committed)
+
+    is_committed = done.returncode == 0 and _is_lock(committed)
+    yield Finding(
+        "dvc.lock is cut off",
+        "git checkout dvc.lock, then dvc repro",
+        restore if is_committed else path.unlink,
+    )
+
+
+def _is_lock(content: bytes) -> bool:
+    """Whether DVC can read it: each stage has a command, and a hash for each of its files."""
+    try:
+        stages = YAML(typ="safe", pure=True).load(content.decode())["stages"].values()
+        files = [
+            file for stage in stages for list_ in ("deps", "outs") for file in stage.get(list_, [])
+        ]
+        has_commands = all(stage["cmd"] for stage in stages)
+        return has_commands and all(HASH.fullmatch(file["md5"]) for file in files)
+    except (YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+        return False
+
+
+def _cache(root: Path) -> Findings:
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    cache = Path(done.stdout.strip() or root / ".dvc" / "cache")
+    for path in sorted((cache / "files" / "md5").glob("*/*")):
+        name = f"{path.parent.name}{path.name}"
+        if OBJECT_NAME.fullmatch(path.name):
+            if dvc_hash(path) != name.removesuffix(".dir"):
+                yield Finding(
+                    f"the content of {name} does not match its name", "remove it", path.unlink
+                )
+        elif time.time() - path.stat().st_mtime >= STILL_WRITTEN_S:
+            yield Finding(f"{name} is left over from an interrupted copy", "remove it", path.unlink)
+
+
+def _leftovers(root: Path) -> Findings:
+    for path in sorted((root / "reports" / "notebooks").glob("*.running.ipynb")):
+        kept = path.with_name(path.name.replace(".running.", ".failed."))
+        yield Finding(
+            f"{path.name} was interrupted", f"rename it to {kept.name}", _renamed(path, kept)
+        )
+    for path in sorted(_unfinished_files(root)):
+        yield Finding(
+            f"{path.relative_to(root).as_posix()} is half a file", "remove it", path.unlink
+        )
+
+
+def _unfinished_files(root: Path) -> Iterator[Path]:
+    """Files that `files.atomic` did not finish, in the root and in its visible folders."""
+    yield from root.glob(f"{PART}*")
+    for folder in root.iterdir():
+        if folder.is_dir() and not folder.name.startswith("."):
+            yield from folder.rglob(f"{PART}*")
+    yield from (root / ".dvc" / "tmp" / "nb").rglob(f"{PART}*")
+
+
+def _renamed(path: Path, to: Path) -> Callable[[], object]:
+    return lambda: path.replace(to)
+
+
+def _mlflow(root: Path) -> Findings:
+    for left in open_runs.left_open(root):
+        what = f"the run of '{left.run.stage}' was interrupted and is still open"
+        yield Finding(what, "start the MLflow server, then nb doctor --fix", _closed(root, left))
+    path = root / "mlflow.db"
+    if path.is_file():
+        for problem in _database_problems(path):
+            yield Finding(
+                f"mlflow.db: {problem}", "move mlflow.db away; the next stage makes a new one"
+            )
+
+
+def _database_problems(path: Path) -> list[str]:
+    try:
+        with closing(sqlite3.connect(path)) as store:
+            problems = [line for (line,) in store.execute("pragma integrity_check") if line != "ok"]
+            tables = {
+                name
+                for (name,) in store.execute("select name from sqlite_master where type = 'table'")
+            }
+    except sqlite3.Error as error:
+        return [str(error)]
+    halves = [name for name in tables if name.startswith("_alembic_tmp_")]
+    return [
+        *problems[:1],
+        *(f"'{name}' is left over from an interrupted migration" for name in halves),
+    ]
+
+
+def _closed(root: Path, left: OpenRunFile) -> Callable[[], object]:
+    return lambda: open_runs.close(root, left)
+
+
+def _notebooks(root: Path) -> Findings:
+    try:
+        faults = check(load(root))
+    except BadInput as error:
+        yield Finding(error.what, error.remedy)
+        return
+    for fault in faults:
+        fix = (lambda: sync(root)) if fault.remedy == SYNC else None
+        yield Finding(f"{fault.where}: {fault.what}", fault.remedy, fix)
+
+
+PARTS: dict[str, Callable[[Path], Findings]] = {
+    "environment": _environment,
+    "the library": _library,
+    "DVC's locks": _locks,
+    "dvc.lock": _dvc_lock,
+    "DVC's cache": _cache,
+    "left-over files": _leftovers,
+    "MLflow's store": _mlflow,
+    "notebooks": _notebooks,
+}

@@ -1,0 +1,179 @@
+"""papermill's engine for stages: which kernel it starts, how long it may take, what is printed meanwhile."""
+
+import logging
+import os
+import sys
+import time
+from bisect import bisect
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+from jupyter_client.manager import AsyncKernelManager
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, NotebookExecutionManager
+from traitlets.config import Config
+
+from bakebook.contract.notebooks import Notebook, heading, text_of
+
+SHOWN_LINES = 5  # of a failing cell, and of what it had printed
+IOPUB_TIMEOUT_S = 60
+
+
+class StageKernel(AsyncKernelManager):
+    """A kernel of this Python, whatever kernelspecs the user has, started through `kernel.py`."""
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        connection_file = os.path.realpath(self.connection_file)
+        return [
+            sys.executable,
+            "-m",
+            "bakebook.runner.kernel",
+            "-f",
+            connection_file,
+            *(extra_arguments or []),
+        ]
+
+    async def _async_interrupt_kernel(self) -> None:
+        """Does nothing: a kernel is shut down after its cells have ended, and would report an interrupt as an error.
+
+        The method is private to jupyter_client; test_run.py fails when a stage that succeeds prints an interrupt.
+        """
+
+
+class StageClient(PapermillNotebookClient):
+    """papermill's client; a kernel whose cell did not finish is killed, with everything that it started."""
+
+    progress: "Progress"
+
+    def papermill_execute_cells(self) -> None:
+        try:
+            super().papermill_execute_cells()
+        except BaseException:
+            self.shutdown_kernel = "immediate"
+            raise
+
+    def process_message(self, message: Any, cell: Any, cell_index: int) -> Any:
+        """Shows a progress bar that moves beside the cell."""
+        if message["msg_type"] == "update_display_data":
+            text = message["content"]["data"].get("text/plain", "")
+            self.progress.show_bar(text, cell_index)
+        return super().process_message(message, cell, cell_index)
+
+
+class Progress:
+    """Prints a line per code cell of one stage; with the variable CI, only the last line."""
+
+    def __init__(self, stage: str, notebook: Notebook, timeout: float | None) -> None:
+        self.stage = stage
+        self.notebook = notebook
+        self.timeout = timeout
+        self.cells = sum(cell["cell_type"] == "code" for cell in notebook["cells"])
+        self.started = time.monotonic()
+        self.cell_started = self.started
+        self.starts_ns: list[int] = []
+        self.cell: Any = None
+        self.is_quiet = bool(os.environ.get("CI"))
+        self.is_live = sys.stderr.isatty() and not self.is_quiet
+
+    @property
+    def number(self) -> int:
+        """The code cell that runs or ran last, counted from 1; 0 before the first."""
+        return len(self.starts_ns)
+
+    def start(self, cell: Any, index: int) -> None:
+        self.starts_ns.append(time.time_ns())
+        self.cell = cell
+        self.cell_started = time.monotonic()
+        if self.is_live:
+            self._print(f"{self._label(index)} …", end="\r")
+
+    def show_bar(self, text: str, index: int) -> None:
+        """The last word of a bar like `[====    ] 12/50`."""
+        if self.is_live and text.strip():
+            self._print(f"{self._label(index)} {text.split()[-1]:>8}", end="\r")
+
+    def complete(self, index: int) -> None:
+        if not self.is_quiet:
+            self._print(f"{self._label(index)} {time.monotonic() - self.cell_started:6.1f} s")
+
+    def finish(self) -> None:
+        self._print(
+            f"{self.stage:<9} {self.number} cells in {time.monotonic() - self.started:.1f} s"
+        )
+
+    def remaining(self, cell: Any = None) -> int | None:
+        """Seconds that the stage may still take, at least one; None when there is no limit."""
+        passed = time.monotonic() - self.started
+        return max(1, round(self.timeout - passed)) if self.timeout else None
+
+    def cell_at(self, time_ns: int) -> int:
+        """The number of the code cell that ran at a time."""
+        return bisect(self.starts_ns, time_ns)
+
+    def show_failure(self) -> None:
+        """The last lines of the cell that stopped, and of what it had printed."""
+        if self.cell is None:
+            return
+        outputs = [output for output in self.cell["outputs"] if output["output_type"] == "stream"]
+        printed = "".join(output["text"] for output in outputs)
+        self._print(f"{self.stage}, code cell {self.number} (id {self.cell['id']}):")
+        self._print_end(text_of(self.cell), "    ")
+        self._print_end(printed, "  > ")
+
+    def _print_end(self, text: str, margin: str) -> None:
+        for line in text.rstrip().splitlines()[-SHOWN_LINES:]:
+            self._print(margin + line)
+
+    def _label(self, index: int) -> str:
+        title = heading(self.notebook, index)[:60]
+        return f"{self.stage:<9} {self.number:>2}/{self.cells}  {title:<60}"
+
+    def _print(self, text: str, end: str = "\n") -> None:
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+class StageEngine(Engine):
+    """Runs the cells, reports to a Progress, and calls `check` before each cell."""
+
+    @classmethod
+    def execute_managed_notebook(  # type: ignore[override]
+        cls,
+        nb_man: NotebookExecutionManager,
+        kernel_name: str,
+        *,
+        progress: Progress,
+        check: Callable[[], None],
+        start_timeout: int = 60,
+        **ignored: Any,
+    ) -> None:
+        check()
+        start = nb_man.cell_start
+        complete = nb_man.cell_complete
+
+        def cell_start(cell: Any, cell_index: int = 0, **more: Any) -> None:
+            if cell.cell_type == "code":
+                check()
+                progress.start(cell, cell_index)
+            start(cell, cell_index=cell_index, **more)
+
+        def cell_complete(cell: Any, cell_index: int = 0, **more: Any) -> None:
+            complete(cell, cell_index=cell_index, **more)
+            if cell.cell_type == "code":
+                progress.complete(cell_index)
+
+        nb_man.cell_start = cell_start
+        nb_man.cell_complete = cell_complete
+        encryption = "auto" if zmq.has("curve") else "disabled"
+        client = StageClient(
+            nb_man,
+            kernel_name=kernel_name,
+            kernel_manager_class=StageKernel,
+            startup_timeout=start_timeout,
+            timeout_func=progress.remaining,
+            iopub_timeout=IOPUB_TIMEOUT_S,
+            log=logging.getLogger("papermill"),
+            config=Config(KernelManager={"transport_encryption": encryption}),
+        )
+        client.progress = progress
+        client.execute()

@@ -1,0 +1,94 @@
+"""The kernel of a stage: ipykernel that dies with its runner, notes the files it opens and the failure it ends with."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bakebook.errors import Failure
+from bakebook.runner.processes import die_with_parent
+
+WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+Opened = list[tuple[Any, bool]]  # paths, and whether each is written
+
+
+def _opened(args: tuple[Any, ...]) -> Opened:
+    path, mode, flags = args[:3]
+    writes = bool(set(mode) & set("wax+")) if mode else bool(flags & WRITE_FLAGS)
+    return [(path, writes)]
+
+
+def _renamed(args: tuple[Any, ...]) -> Opened:
+    return [(args[0], True), (args[1], True)]
+
+
+def _removed(args: tuple[Any, ...]) -> Opened:
+    return [(args[0], True)]
+
+
+def _connected(args: tuple[Any, ...]) -> Opened:
+    return [(args[0], False)]
+
+
+AUDIT_EVENTS: dict[str, Callable[[tuple[Any, ...]], Opened]] = {
+    "open": _opened,
+    "os.rename": _renamed,
+    "os.remove": _removed,
+    "sqlite3.connect": _connected,
+}
+
+
+class FileRecorder:
+    """An audit hook that writes a line `[path from the root, whether it is written, time in ns]` per project file."""
+
+    def __init__(self, root: Path, record: Path) -> None:
+        self.root = str(root) + os.sep
+        self.ignored = (str(root / "src") + os.sep, sys.prefix + os.sep)
+        self.seen: set[tuple[str, bool]] = set()
+        self.file = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if event not in AUDIT_EVENTS:
+            return
+        for path, writes in AUDIT_EVENTS[event](args):
+            if isinstance(path, str | bytes | os.PathLike):
+                self._note(os.path.abspath(os.fsdecode(path)), writes)  # noqa: PTH100 - called at each open: be quick
+
+    def _note(self, path: str, writes: bool) -> None:
+        is_of_project = path.startswith(self.root) and not path.startswith(self.ignored)
+        if is_of_project and (path, writes) not in self.seen:
+            self.seen.add((path, writes))
+            line = json.dumps([path[len(self.root) :], writes, time.time_ns()]) + "\n"
+            os.write(self.file, line.encode())
+
+
+def note_failure(result: Any) -> None:
+    """Writes a Failure that a cell raised for the runner; IPython calls it after each cell."""
+    error = result.error_in_exec
+    if isinstance(error, Failure):
+        content = {"what": error.what, "remedy": error.remedy, "exit_code": error.exit_code}
+        Path(os.environ["NB_FAILURE"]).write_text(json.dumps(content), encoding="utf-8")
+
+
+def main() -> None:
+    """Starts the kernel with the arguments that Jupyter gives."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    class StageKernelApp(IPKernelApp):
+        def init_shell(self) -> None:
+            super().init_shell()
+            shell: Any = self.shell
+            shell.events.register("post_run_cell", note_failure)
+
+    if Path(sys.path[0]).resolve() == Path.cwd():
+        del sys.path[0]  # a file in the notebooks' folder must not replace a library
+    die_with_parent(int(os.environ["JPY_PARENT_PID"]))
+    sys.addaudithook(FileRecorder(Path(os.environ["NB_ROOT"]), Path(os.environ["NB_RECORD"])))
+    StageKernelApp.launch_instance()
+
+
+if __name__ == "__main__":
+    main()

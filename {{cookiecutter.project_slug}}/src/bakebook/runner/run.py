@@ -1,0 +1,205 @@
+"""`nb run`: checks a stage's contract, executes its notebook with papermill, and publishes its outputs."""
+
+import logging
+import os
+import sys
+import sysconfig
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from bakebook import params
+from bakebook.contract import notebooks
+from bakebook.contract.check import RUNNER, executed, require
+from bakebook.contract.project import Project, load
+from bakebook.errors import (
+    BadInput,
+    CheckFailed,
+    Failure,
+    NoSpace,
+    Unreachable,
+    first_line,
+    out_of_space,
+)
+from bakebook.paths import STATE
+from bakebook.runner.outputs import Outputs, undeclared_reads
+from bakebook.runner.processes import alone, stoppable
+from bakebook.tracking import open_runs
+from bakebook.tracking.run import Tracking
+
+# The same in every kernel, so that the same inputs give the same bytes
+FIXED_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+
+
+class StageFailed(Failure):
+    """A notebook raised, took too long, or its kernel died."""
+
+
+def run(root: Path, name: str) -> None:
+    """Runs one stage. Raises BadInput before a kernel starts, any Failure after."""
+    with stoppable():
+        project = load(root)
+        require(project, name)
+        with alone(root, name):
+            _close_abandoned_runs(root)
+            with Tracking(project, name) as tracking:
+                _execute(project, name, tracking)
+
+
+def _close_abandoned_runs(root: Path) -> None:
+    for left in open_runs.left_open(root):
+        with suppress(Unreachable):  # the next command tries again
+            note = open_runs.close(root, left)
+            if note:
+                _print_note(note)
+
+
+def _print_note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def _note_reads(project: Project, name: str, cell_at: Callable[[int], int]) -> None:
+    for path, time_ns in undeclared_reads(project, name).items():
+        what = f"{name} reads {path} in code cell {cell_at(time_ns)}, but does not depend on it"
+        _print_note(
+            f"{what} → add it to deps of stage '{name}' in dvc.yaml, or: nb sync --from-run"
+        )
+
+
+def _execute(project: Project, name: str, tracking: Tracking) -> None:
+    """Writes outputs and executed notebook; a failed notebook is kept beside its place, under another name."""
+    final = project.root / executed(name)
+    running = final.with_suffix(".running.ipynb")
+    failed = final.with_suffix(".failed.ipynb")
+    outputs = Outputs(project, name)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    failed.unlink(missing_ok=True)
+    tracking.executed = failed
+    try:
+        cell_at = _papermill(project, name, running, tracking, outputs)
+        notebook = notebooks.normalised(notebooks.read(running), project.root)
+        notebooks.write(notebook, outputs.staging / executed(name))
+        _note_reads(project, name, cell_at)
+        outputs.publish(cell_at)
+    except BaseException as error:
+        failure = outputs.raised() or _as_failure(error, name, failed.relative_to(project.root))
+        if isinstance(failure, Failure) and failure.exit_code == CheckFailed.exit_code:
+            outputs.deliver()
+        else:
+            outputs.withdraw()
+        _keep_failed(running, failed, project.root)
+        raise failure from None
+    running.unlink()
+    tracking.executed = final
+
+
+def _keep_failed(running: Path, failed: Path, root: Path) -> None:
+    """Keeps the notebook as far as it ran, without papermill's claim that all its cells are complete."""
+    if running.exists():
+        running.replace(failed)
+        with suppress(BadInput, OSError):
+            notebooks.write(notebooks.normalised(notebooks.read(failed), root), failed)
+
+
+def _papermill(
+    project: Project, name: str, output: Path, tracking: Tracking, outputs: Outputs
+) -> Callable[[int], int]:
+    """Executes the notebook; returns a function that gives the code cell that ran at a time (ns)."""
+    from papermill.engines import papermill_engines
+    from papermill.execute import execute_notebook
+
+    from bakebook.runner.engine import Progress, StageEngine
+
+    # papermill would format the injected cell with black where it is installed
+    sys.modules.setdefault("black", None)  # type: ignore[arg-type]
+    logging.getLogger("papermill").setLevel(
+        logging.CRITICAL
+    )  # its messages are one sentence of ours
+    papermill_engines.register("stage", StageEngine)
+    sections = params.read(project.root / "params.yaml")
+    values = sections.get(name) or {}
+    timeout = (sections.get(RUNNER) or {}).get("stage_timeout")
+    source = project.root / "notebooks" / f"{name}.ipynb"
+    notebook = _with_injected_cell(project.notebooks[name]) if values else project.notebooks[name]
+    progress = Progress(name, notebook, timeout)
+    os.environ.update(_environment(project) | outputs.environment() | tracking.environment())
+    try:
+        execute_notebook(
+            _escaped(source),
+            _escaped(output),
+            parameters=values,
+            engine_name="stage",
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=source.parent,
+            progress=progress,
+            check=tracking.check,
+        )
+    except BaseException:
+        if not outputs.raised():  # a Failure says everything in one sentence
+            progress.show_failure()
+        raise
+    progress.finish()
+    return progress.cell_at
+
+
+def _environment(project: Project) -> dict[str, str]:
+    """The kernel's variables: this project's own sources first, and no settings of the user."""
+    sources = [str(project.root / "src"), os.environ.get("PYTHONPATH", "")]
+    matplotlib_settings = Path(
+        sysconfig.get_path("purelib"), "matplotlib", "mpl-data", "matplotlibrc"
+    )
+    return {
+        **FIXED_ENVIRONMENT,
+        "IPYTHONDIR": str(project.root / STATE / "ipython"),
+        "MATPLOTLIBRC": str(matplotlib_settings),
+        "PYTHONPATH": os.pathsep.join(filter(None, sources)),
+    }
+
+
+def _with_injected_cell(notebook: notebooks.Notebook) -> notebooks.Notebook:
+    """The notebook's cells as papermill will run them: the injected cell follows the parameters cell."""
+    cells = list(notebook["cells"])
+    cell = notebooks.parameters_cell(notebook)
+    if cell:
+        injected = {"cell_type": "code", "source": "", "metadata": {}}
+        cells.insert(cells.index(cell) + 1, injected)
+    return {**notebook, "cells": cells}
+
+
+def _escaped(path: Path) -> str:
+    """papermill formats paths with the parameters, so braces in a folder's name must be doubled."""
+    return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def _as_failure(error: BaseException, name: str, notebook: Path) -> BaseException:
+    """The same failure in one sentence; what is no failure of a stage, such as an interrupt, as it is."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    read = f"read {notebook.as_posix()}"
+    message = str(error)
+    if isinstance(error, CellTimeoutError) and "IOPub" in message:
+        return StageFailed(
+            f"{name}: the kernel's outputs did not arrive within a minute",
+            "print less, or dvc repro",
+        )
+    if isinstance(error, CellTimeoutError):
+        what = f"{name} takes longer than pipeline.stage_timeout of params.yaml allows"
+        return StageFailed(what, f"{read}, or raise the limit")
+    if isinstance(error, DeadKernelError) or (
+        isinstance(error, RuntimeError) and "Kernel died" in message
+    ):
+        return StageFailed(f"{name}: the kernel died, often for lack of memory", read)
+    if isinstance(error, RuntimeError) and "Kernel" in message:
+        return StageFailed(f"{name}: the kernel does not start ({first_line(error)})", "nb doctor")
+    if out_of_space(error) and isinstance(error, OSError | PapermillExecutionError):
+        return NoSpace(f"{name}: {_message(error)}", "free some space, then dvc repro")
+    if isinstance(error, PapermillExecutionError):
+        where = f"{name} stopped in code cell {error.exec_count}"
+        return StageFailed(f"{where}: {error.ename}: {_message(error)}", read)
+    return error
+
+
+def _message(error: BaseException) -> str:
+    return first_line(Exception(getattr(error, "evalue", error)))

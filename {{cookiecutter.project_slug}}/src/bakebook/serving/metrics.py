@@ -1,0 +1,47 @@
+"""What the service counts, for Prometheus."""
+
+from functools import cache
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics:
+    """The counters of one service."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.of_route = cache(self._of_route)
+        self.requests = self._counter("requests", "Requests", ["route", "method", "status"])
+        self.seconds = Histogram(
+            "request_seconds",
+            "Seconds until the answer",
+            ["route"],
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        self.predictions = self._counter(
+            "predictions", "Rows predicted", ["model_version", "predicted"]
+        )
+        self.labels = self._counter("labels", "New labels", [])
+        self.model = Gauge(
+            "model", "1 for the model that answers", ["version"], registry=self.registry
+        )
+        self.refused = self._counter("models_refused", "Candidates that were refused", [])
+
+    def _counter(self, name: str, description: str, labels: list[str]) -> Counter:
+        return Counter(name, description, labels, registry=self.registry)
+
+    def _of_route(self, route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+        """The counter and the histogram of requests of one kind; looking them up takes longer than counting."""
+        return self.requests.labels(route, method, status), self.seconds.labels(route)

@@ -1,0 +1,164 @@
+"""What a caller may send, made from the signature: one type per input, under the column's own name."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
+
+from annotated_types import Interval, MaxLen
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, conlist
+from typing_extensions import TypedDict
+
+from bakebook.contracts import Example, Input, Signature
+from bakebook.serving.problems import Fault, WrongRows, wrong
+from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE
+
+Row = dict[str, Any]  # the values of one row, by input
+STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+MOST_FAULTS = 20  # that an answer names
+MOST_LEVELS = 20  # that a description names
+
+
+def without_nul(text: str) -> str:
+    """The text; raises ValueError for one that PostgreSQL cannot store."""
+    if "\0" in text:
+        raise ValueError("a text cannot contain NUL")
+    return text
+
+
+def _within_calendar(time: date) -> datetime:
+    """The time, for a day its first moment; raises ValueError for one that does not exist in UTC."""
+    found = time if isinstance(time, datetime) else datetime(time.year, time.month, time.day)
+    try:
+        found.astimezone(UTC)
+    except (OverflowError, ValueError):
+        raise ValueError("the time is outside the calendar") from None
+    return found
+
+
+Number = Annotated[float, Interval(ge=-GREATEST_FLOAT32, le=GREATEST_FLOAT32)]
+Text = Annotated[str, MaxLen(LONGEST_VALUE), AfterValidator(without_nul)]
+TYPES: dict[str, Any] = {
+    "numeric": Number,
+    "boolean": bool | Annotated[int, Interval(ge=0, le=1)],
+    "datetime": Annotated[datetime | date, AfterValidator(_within_calendar)],
+    "categorical": Text,
+    "text": Text,
+}
+# What a category may also be, by its dtype in the table
+CATEGORY_TYPES: dict[str, Any] = {
+    "number": Text | Number,
+    "amount": Text | Number,
+    "boolean": Text | bool,
+}
+
+
+class Rows:
+    """Reads rows strictly: no value is converted to another type, no field is unknown, missing or given twice."""
+
+    def __init__(self, signature: Signature, most: int) -> None:
+        """`most` is how many rows one request may have."""
+        row = _row_type(signature)
+        self._one: TypeAdapter[Row] = TypeAdapter(row)
+        self._many: TypeAdapter[list[Row]] = TypeAdapter(
+            conlist(row, min_length=1, max_length=most)
+        )
+        self.names = [column.name for column in signature.inputs]
+
+    def read(self, body: bytes) -> tuple[list[Row], bool]:
+        """The rows of a JSON object (one) or list (many), and whether it was a list."""
+        is_list = body.lstrip(b" \t\r\n").startswith(b"[")
+        try:
+            found = self._many.validate_json(body) if is_list else [self._one.validate_json(body)]
+        except ValidationError as error:
+            raise WrongRows(faults(error)) from None
+        _without_duplicates.decode(body.decode())
+        return found, is_list
+
+    def check(self, rows: Sequence[Row], first: int = 0) -> list[Row]:
+        """Rows of a file or form, which have Python's values already; `first` is the number of the first."""
+        found = []
+        for number, row in enumerate(rows, start=first):
+            try:
+                found.append(self._one.validate_python(row))
+            except ValidationError as error:
+                raise WrongRows(faults(error, number)) from None
+        return found
+
+    def columns(self, rows: Sequence[Row]) -> dict[str, list[Any]]:
+        """The rows by column, as the model takes them."""
+        return {name: [row[name] for row in rows] for name in self.names}
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of a row."""
+        return self._one.json_schema()
+
+
+def describe(column: Input, minimum: object = None, maximum: object = None) -> str:
+    """What the model knows about an input: the range or the categories of the training rows.
+
+    `minimum` and `maximum` replace the bounds as they are written.
+    """
+    if column.minimum is not None:
+        return (
+            f"{column.role}, trained on {minimum or column.minimum} to {maximum or column.maximum}"
+        )
+    if column.levels is not None:
+        named = [level or "(none)" for level in column.levels[:MOST_LEVELS]]
+        others = len(column.levels) - len(named)
+        more = f" and {others} more" if others else ""
+        return f"categorical, trained on: {', '.join(named)}{more}"
+    return column.role
+
+
+def faults(error: ValidationError, row: int | None = None) -> list[Fault]:
+    """Place and reason of each value that does not fit; `row` is the number of the row where pydantic does not know it."""
+    reasons: dict[tuple[int | str, ...], list[str]] = {}
+    for one in error.errors(include_url=False, include_input=False, include_context=False):
+        reasons.setdefault(_field(one["loc"]), []).append(one["msg"])
+    before = [] if row is None else [row]
+    found = []
+    for field, (first, *others) in list(reasons.items())[:MOST_FAULTS]:
+        alternatives = [reason.removeprefix("Input should be ") for reason in others]
+        found.append(Fault(where=[*before, *field], reason=", or ".join([first, *alternatives])))
+    return found
+
+
+def _field(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The place of a field, without the name of one of the types that it may have."""
+    for place, part in enumerate(location):
+        if isinstance(part, str):
+            return location[: place + 1]
+    return location
+
+
+def _row_type(signature: Signature) -> Any:
+    fields = {}
+    for column in signature.inputs:
+        dtype = signature.reading.columns[column.name]
+        fields[column.name] = _field_type(column, dtype, signature.examples)
+    row = TypedDict("Row", fields)  # type: ignore[misc]
+    row.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    return row
+
+
+def _field_type(column: Input, dtype: str, examples: Iterable[Example]) -> Any:
+    values = [example.inputs[column.name] for example in examples]
+    distinct = list({json.dumps(value): value for value in values}.values())
+    field = Field(title=column.name, description=describe(column), examples=distinct)
+    type_ = TYPES[column.role]
+    if column.role == "categorical":
+        type_ = CATEGORY_TYPES.get(dtype, Text)
+    return Annotated[type_ | None, field]
+
+
+def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) == len(names):
+        return
+    for name in names:
+        if names.count(name) > 1:
+            raise wrong("the field is given twice", name)
+
+
+_without_duplicates = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)

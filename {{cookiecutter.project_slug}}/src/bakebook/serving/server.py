@@ -1,0 +1,81 @@
+"""Runs the service until it receives a signal to end."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
+
+from bakebook.errors import BadInput
+from bakebook.serving import logs
+from bakebook.serving.app import create_app
+from bakebook.serving.service import Service
+from bakebook.settings import Settings
+
+SHUTDOWN_GRACE_S = 3  # for requests in progress
+KEEP_ALIVE_S = 30
+MOST_CONNECTIONS = 1000
+NEW_TOKEN = "nb token new NAME --scope predict"  # noqa: S105 - a command
+
+
+def serve(settings: Settings) -> None:
+    """Listens until SIGINT or SIGTERM. Raises BadInput when the port is taken or there is no model."""
+    logs.set_up()
+    app = create_app(settings)
+    with _listening(settings.host, settings.port) as listener:
+        service: Service = app.state.service
+        service.start()
+        for line in _greeting(listener, service):
+            typer.echo(line)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
+        )
+        Server(config).run(sockets=[listener])
+        typer.echo("the service has ended")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's own, for which a signal to end is no failure."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {one: signal.signal(one, self.handle_exit) for one in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
+def _greeting(listener: socket.socket, service: Service) -> Iterator[str]:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    yield f"http://{shown}:{port} predicts with model {service.served.version}"
+    if service.access.is_open:
+        yield f"open to everyone on this machine, and to nobody else → {NEW_TOKEN}"
+    elif not service.access.has_tokens:
+        yield f"nobody may call yet → {NEW_TOKEN}"
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise BadInput(
+            f"cannot listen on {host}:{port} ({error.strerror})", "nb serve --port …, or --host"
+        ) from None
+    return listener

@@ -1,0 +1,44 @@
+"""Run as a program: loads a model in a process of its own and checks it against the examples of its signature."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from bakebook.contracts import Example
+from bakebook.models.runtime import Model, Prediction
+
+TOLERANCE = (
+    1e-4  # of a probability, or relative to a number: another processor may round differently
+)
+
+
+def verify(folder: Path) -> str:
+    """Empty when the model in `folder` predicts its examples as when it was exported; else what is wrong."""
+    try:
+        model = Model.load(folder / "model.onnx", folder / "signature.json")
+        examples = model.signature.examples
+        columns = {}
+        for column in model.signature.inputs:
+            columns[column.name] = [example.inputs[column.name] for example in examples]
+        prediction = model.predict(columns)
+    except Exception as error:  # whatever a broken file makes onnxruntime raise
+        return f"it cannot be loaded: {str(error).strip().splitlines()[0]}"
+    for place, example in enumerate(examples):
+        if not _agrees(example, prediction, place):
+            return f"its prediction of example {place + 1} differs from that when it was exported"
+    return ""
+
+
+def _agrees(example: Example, prediction: Prediction, place: int) -> bool:
+    if prediction.probabilities is None or example.probabilities is None:
+        predicted = prediction.values[place]
+        return bool(np.isclose(predicted, example.predicted, rtol=TOLERANCE, atol=TOLERANCE))
+    expected = list(example.probabilities.values())
+    return bool(np.allclose(prediction.probabilities[place], expected, atol=TOLERANCE))
+
+
+if __name__ == "__main__":
+    reason = verify(Path(sys.argv[1]))
+    print(reason)
+    sys.exit(1 if reason else 0)

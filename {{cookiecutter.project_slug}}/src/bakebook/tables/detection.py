@@ -1,0 +1,123 @@
+"""Finds out what an unknown file is: its format, its encoding, its delimiter."""
+
+import codecs
+import csv
+from pathlib import Path
+from typing import IO
+
+import chardet
+
+from bakebook.contracts import ReadOptions
+from bakebook.errors import BadInput
+from bakebook.tables.dtypes import DELIMITERS, codec
+from bakebook.tables.readers import open_files
+
+SAMPLE_BYTES = 1 << 20  # that are inspected for encoding and delimiter
+SAMPLE_LINES = 200
+SAMPLE_LETTERS = 10_000  # of a line, and of the text that must be printable
+PREFERRED_ENCODING = "Windows-1252"
+PREFERENCE = 2.5  # how much more likely it is a priori than any other legacy code page
+SUFFIXES = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "json lines",
+    ".ndjson": "json lines",
+    ".json": "json lines",
+    ".xlsx": "excel",
+    ".xls": "excel",
+    ".xlsm": "excel",
+    ".xlsb": "excel",
+    ".ods": "excel",
+}
+PACKED_SUFFIXES = {".gz", ".zip"}
+PARQUET = b"PAR1"
+OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+NEW_EXCEL = b"PK\x03\x04"
+
+
+def detect(path: Path, encoding: str = "") -> ReadOptions:
+    """Format, encoding and delimiter, from the first file of the source; a given encoding is taken as it is."""
+    for name, file in open_files(path):
+        start = file.read(SAMPLE_BYTES)
+        file.seek(0)
+        file_format = _format(name, start)
+        if file_format in ("excel", "parquet"):
+            return ReadOptions(file_format=file_format)
+        if not start.strip():
+            raise BadInput(f"{name} is empty", "choose another file")
+        encoding = encoding or _encoding(file, start)
+        delimiter = ","
+        if file_format == "csv":
+            text = start.decode(codec(encoding), errors="ignore")
+            if not _is_printable(text):
+                what = f"{name} is no table: it holds bytes that are no text"
+                raise BadInput(what, "choose CSV, Excel, Parquet or JSON Lines")
+            delimiter = _delimiter(text)
+        return ReadOptions(file_format=file_format, encoding=encoding, delimiter=delimiter)
+    raise BadInput(f"{path.name} holds no file", "choose another")
+
+
+def _format(name: str, start: bytes) -> str:
+    path = Path(name)
+    suffix = path.suffix.lower()
+    if suffix in PACKED_SUFFIXES:
+        suffix = Path(path.stem).suffix.lower()
+    if start.startswith(PARQUET):
+        return "parquet"
+    if start.startswith((OLD_EXCEL, NEW_EXCEL)):
+        return "excel"
+    if start.lstrip().startswith(b"{"):
+        return "json lines"
+    return SUFFIXES.get(suffix, "csv")
+
+
+def _encoding(file: IO[bytes], start: bytes) -> str:
+    """UTF-16 by its byte order mark, UTF-8 when the whole file is valid UTF-8, else what chardet finds most likely."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while block := file.read(SAMPLE_BYTES):
+            decoder.decode(block)
+        return "utf-8"
+    except UnicodeDecodeError:
+        return _legacy_encoding(start + block)
+    finally:
+        file.seek(0)
+
+
+def _legacy_encoding(sample: bytes) -> str:
+    era = chardet.EncodingEra.MODERN_WEB
+    likelihoods = {}
+    for found in chardet.detect_all(sample, encoding_era=era, ignore_threshold=True):
+        name = found["encoding"]
+        if name:
+            preference = PREFERENCE if name == PREFERRED_ENCODING else 1
+            likelihoods[name] = found["confidence"] * preference
+    best = max(likelihoods, key=lambda name: likelihoods[name], default="cp1252")
+    return codecs.lookup(best).name
+
+
+def _is_printable(text: str) -> bool:
+    sample = text[:SAMPLE_LETTERS]
+    control_signs = sum(letter < " " and letter not in "\t\r\n\f" for letter in sample)
+    return control_signs <= len(sample) / 50
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that gives the same number of values in the most of the first lines, and the most values."""
+    lines = [line[:SAMPLE_LETTERS] for line in text.splitlines(keepends=True)[:SAMPLE_LINES]]
+    best = max(DELIMITERS, key=lambda delimiter: _fit(lines, delimiter))
+    return best if _fit(lines, best)[1] > 1 else ","
+
+
+def _fit(lines: list[str], delimiter: str) -> tuple[float, int]:
+    """The share of lines with as many values as the first, and how many those are."""
+    try:
+        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+    except csv.Error:  # a quote that never closes: reading names its row
+        return 0.0, 1
+    if not widths or widths[0] == 1:
+        return 0.0, 1
+    equal = sum(width == widths[0] for width in widths)
+    return equal / len(widths), widths[0]

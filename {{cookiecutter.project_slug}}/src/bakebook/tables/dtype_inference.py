@@ -1,0 +1,177 @@
+"""Proposes the dtype of each column of a table that nobody described yet: missing-value markers, decimal sign, dates."""
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bakebook.contracts import ReadOptions
+from bakebook.errors import BadInput, did_you_mean
+from bakebook.tables.dtypes import EXACT, convert, is_text, without_markers
+from bakebook.tables.values import BOOLEANS
+
+MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
+NUMERIC_MARKERS = ("-", "--")  # in a column of words, these may be words
+DATES = (
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y/%m/%d",
+    "%Y-%m-%d",
+    "%Y.%m.%d",
+    "%d-%m-%Y",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%b %d, %Y",
+    "%d %B %Y",
+)
+CLOCKS = ("", " %H:%M", " %H:%M:%S")
+FEW_WRONG = 3  # distinct values that are no numbers, among many that are
+MANY_NUMBERS = 20
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
+WHOLE_NUMBER = r"^[+-]?\d+$"
+CODE = r"^[+-]?0\d"  # 00123 is a code, not a number
+LONG_NUMBER = r"^\d{16,}$"  # a float cannot hold it
+# A comma, or a point, that can only stand before decimals: 1,5 or 0,125 or 1.234,50, but not 1,234
+DECISIVE = {
+    ",": r"^[+-]?((\d+|\d{1,3}(\.\d{3})+),(\d{1,2}|\d{4,})|0,\d+|\d{1,3}(\.\d{3})+,\d+)$",
+    ".": r"^[+-]?((\d+|\d{1,3}(,\d{3})+)\.(\d{1,2}|\d{4,})|0\.\d+|\d{1,3}(,\d{3})+\.\d+)$",
+}
+
+
+def infer_dtypes(
+    table: pa.Table,
+    options: ReadOptions,
+    target: str,
+    markers: Iterable[str] = (),
+    known: Mapping[str, str] | None = None,
+) -> ReadOptions:
+    """The options with missing-value markers, decimal sign and the dtype of each column of an untyped table.
+
+    `markers` are further missing-value markers, `known` the dtypes of columns that a person knows better.
+    """
+    known = known or {}
+    for name in known:
+        if name not in table.column_names:
+            raise BadInput(
+                f"the table has no column '{name}'",
+                did_you_mean(name, table.column_names) or "fix --dtype",
+            )
+    distinct = {name: _distinct(table[name]) for name in table.column_names if is_text(table[name])}
+    options = options.model_copy(update={"missing": _markers(distinct, markers)})
+    options = options.model_copy(update={"decimal": _decimal(distinct, options)})
+    columns = {}
+    for name in table.column_names:
+        if name in known:
+            columns[name] = known[name]
+        elif name in distinct:
+            columns[name] = _dtype_of_texts(distinct[name], options, is_target=name == target)
+        else:
+            columns[name] = _dtype_of_values(table[name])
+    return options.model_copy(update={"columns": columns})
+
+
+def _distinct(column: pa.ChunkedArray) -> pa.Array:
+    return pc.utf8_trim_whitespace(pc.unique(column).cast(pa.string())).drop_null()
+
+
+def _markers(distinct: Mapping[str, pa.Array], given: Iterable[str]) -> tuple[str, ...]:
+    """The usual missing-value markers that occur in the table, and the given ones."""
+    found = {""}
+    for values in distinct.values():
+        is_marker = pc.is_in(values, value_set=pa.array(MARKERS))
+        here = set(values.filter(is_marker).to_pylist())
+        others = values.filter(pc.invert(is_marker))
+        is_numeric = _share(others, NUMBER) > 0.5
+        found |= here if is_numeric else here - set(NUMERIC_MARKERS)
+    given = list(given)
+    usual = [marker for marker in MARKERS if marker in found or marker in given]
+    return (*usual, *(marker for marker in given if marker not in MARKERS))
+
+
+def _share(values: pa.Array, pattern: str) -> float:
+    matches = pc.match_substring_regex(values, pattern)
+    return (pc.sum(matches).as_py() or 0) / max(1, len(values))
+
+
+def _decimal(distinct: Mapping[str, pa.Array], options: ReadOptions) -> str:
+    """The decimal sign that more columns require; in doubt a comma where semicolons separate the values."""
+    counts = {}
+    for sign, pattern in DECISIVE.items():
+        counts[sign] = sum(_share(values, pattern) > 0.1 for values in distinct.values())
+    if counts[","] != counts["."]:
+        return "," if counts[","] > counts["."] else "."
+    is_doubtful = any(_share(values, r"^[+-]?\d+,\d+$") > 0.5 for values in distinct.values())
+    return "," if is_doubtful and options.delimiter == ";" and not counts["."] else "."
+
+
+def _dtype_of_texts(distinct: pa.Array, options: ReadOptions, is_target: bool) -> str:
+    values = without_markers(pa.chunked_array([distinct]), options).drop_null()
+    if not len(values) or _share(values, LONG_NUMBER) > 0.5:
+        return "text"
+    may_be_number = not _share(values, CODE)
+    if may_be_number and (_fits(values, "integer", options) or _share(values, WHOLE_NUMBER) == 1):
+        return "integer"  # whole numbers that do not fit: reading refuses them and names the row
+    if may_be_number and _fits(values, "number", options):
+        return "number"
+    if not is_target and _is_boolean(values, options):
+        return "boolean"
+    if datetime := _datetime(values, options):
+        return datetime
+    if may_be_number and _fits(values, "amount", options):
+        return "amount"
+    return "number" if may_be_number and _is_almost_numeric(values) else "text"
+
+
+def _dtype_of_values(column: pa.ChunkedArray) -> str:
+    """The dtype of a column that its file format types."""
+    type_ = column.type
+    if pa.types.is_boolean(type_):
+        return "boolean"
+    if pa.types.is_temporal(type_):
+        return "datetime"
+    if pa.types.is_integer(type_):
+        return "integer" if _greatest(column.cast(pa.float64(), safe=False)) < EXACT else "text"
+    if pa.types.is_floating(type_) and _is_whole(column) and _greatest(column) < EXACT:
+        return "integer"
+    return "number" if pa.types.is_floating(type_) or pa.types.is_decimal(type_) else "text"
+
+
+def _greatest(column: pa.ChunkedArray) -> float:
+    """The greatest absolute value; 0 where every value is missing."""
+    return pc.max(pc.abs(column)).as_py() or 0
+
+
+def _is_whole(column: pa.ChunkedArray) -> bool:
+    has_values = column.null_count < len(column)
+    return has_values and bool(pc.all(pc.equal(column, pc.floor(column))).as_py())
+
+
+def _is_boolean(values: pa.ChunkedArray, options: ReadOptions) -> bool:
+    first = pc.utf8_lower(values).to_pylist()[:3]
+    return set(first) <= set(BOOLEANS) and _fits(values, "boolean", options)
+
+
+def _is_almost_numeric(values: pa.ChunkedArray) -> bool:
+    """Whether a few wrong values are among many numbers: reading then names the first, instead of taking all as text."""
+    numbers = round(_share(values, NUMBER) * len(values))
+    return numbers > MANY_NUMBERS and len(values) - numbers <= FEW_WRONG
+
+
+def _fits(values: pa.ChunkedArray, dtype: str, options: ReadOptions) -> bool:
+    try:
+        convert(values, dtype, options, "")
+    except BadInput:
+        return False
+    return True
+
+
+def _datetime(values: pa.ChunkedArray, options: ReadOptions) -> str:
+    """`datetime` for ISO 8601, else with the first format that fits all values, else nothing."""
+    if _share(values, r"\d") < 1 or _share(values, r"^.{6,35}$") < 1:
+        return ""
+    formats = [date + clock for date in DATES for clock in CLOCKS]
+    for dtype in ("datetime", *(f"datetime {format_}" for format_ in formats)):
+        if _fits(values, dtype, options):
+            return dtype
+    return ""

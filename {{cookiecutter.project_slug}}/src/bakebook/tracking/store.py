@@ -1,0 +1,144 @@
+"""An MLflow store: reached within seconds, opened by several processes, its errors in one sentence."""
+
+import os
+import re
+import ssl
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bakebook.errors import NoSpace, Unreachable, first_line, out_of_space
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# A server that stops answering is asked again after 0, 6, 12, 24 and 48 seconds; MLflow's defaults take ten minutes.
+PATIENT = {"MAX_RETRIES": "5", "BACKOFF_FACTOR": "3", "TIMEOUT": "20"}
+HURRIED = {"MAX_RETRIES": "0", "TIMEOUT": "2"}
+HTTP_VARIABLE = "MLFLOW_HTTP_REQUEST_"
+QUIET = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+HEALTH_TIMEOUT_S = 3
+LOCK_TIMEOUT_S = 60
+SQLITE = "sqlite:///"
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development"
+}  # MLflow's page for training, not for chats
+
+
+class Store:
+    """The store that MLFLOW_TRACKING_URI names, else `mlflow.db` in the project; with the project's experiment."""
+
+    def __init__(self, root: Path, uri: str | None = None) -> None:
+        self.root = root
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}mlflow.db"
+        if self.uri.startswith(SQLITE):  # the same file from any folder
+            file = root / self.uri.removeprefix(SQLITE)
+            self.uri = f"{SQLITE}{file.as_posix()}"
+
+    @cached_property
+    def experiment(self) -> str:
+        """The name of the experiment: MLFLOW_EXPERIMENT_NAME, else the project's name."""
+        pyproject = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))
+        return os.environ.get("MLFLOW_EXPERIMENT_NAME") or pyproject["project"]["name"]
+
+    @property
+    def shown(self) -> str:
+        """The URI without the secrets that it may contain."""
+        return without_credentials(self.uri.partition("?")[0])
+
+    def reach(self) -> None:
+        """Raises Unreachable within seconds when the store is a server that does not answer."""
+        if not self.uri.startswith(("http://", "https://")):
+            return
+        page = without_credentials(self.uri.rstrip("/"), "") + "/health"
+        try:
+            urllib.request.urlopen(page, timeout=HEALTH_TIMEOUT_S).close()  # noqa: S310 - http and https only, see above
+        except urllib.error.HTTPError:
+            return  # it answers; MLflow reports whether it lets us in
+        except (OSError, ValueError, HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLError):
+                return  # it answers; MLflow has settings of its own for trusting it
+            what = f"the MLflow server {self.shown} does not answer ({reason})"
+            raise Unreachable(what, "start it, or unset MLFLOW_TRACKING_URI") from None
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """MLflow's client. The first call takes seconds, because it imports MLflow."""
+        _configure_mlflow()
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.uri)
+
+    @contextmanager
+    def hurried(self, when: bool = True) -> Iterator[None]:
+        """Within it, a server that does not answer at once is given up."""
+        names = {HTTP_VARIABLE + name: value for name, value in HURRIED.items() if when}
+        before = {name: os.environ.get(name) for name in names}
+        os.environ.update(names)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+    @contextmanager
+    def answering(self, stage: str) -> Iterator[None]:
+        """Turns a store's own errors into one sentence; the stage's outputs exist already."""
+        _configure_mlflow()
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            reason = without_credentials(first_line(error))
+            failure = NoSpace if out_of_space(error) else Unreachable
+            what = f"{stage}: MLflow at {self.shown} cannot record ({reason})"
+            raise failure(what, "fix the store, then dvc repro") from error
+
+    def experiment_id(self) -> str:
+        """The experiment, which is created when it does not exist; one process alone creates a new SQLite file."""
+        with self._first_use():
+            found = self.client.get_experiment_by_name(self.experiment)
+            return found.experiment_id if found else self._create_experiment()
+
+    def _first_use(self) -> AbstractContextManager[object]:
+        if not self.uri.startswith(SQLITE):
+            return nullcontext()
+        from filelock import FileLock
+
+        file = Path(self.uri.removeprefix(SQLITE))
+        return FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_TIMEOUT_S)
+
+    def _create_experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
+        is_file = self.uri.startswith("sqlite:")
+        artifacts = (self.root / "mlartifacts").as_uri() if is_file else None
+        try:
+            return self.client.create_experiment(self.experiment, artifacts, EXPERIMENT_TAGS)
+        except MlflowException:  # another pipeline was faster
+            found: Any = self.client.get_experiment_by_name(self.experiment)
+            return found.experiment_id
+
+
+def without_credentials(text: str, replacement: str = "***@") -> str:
+    """The text without the user and password of each address."""
+    return re.sub(r"//[^\s@]*@", f"//{replacement}", text)
+
+
+def _configure_mlflow() -> None:
+    """Sets what MLflow reads from the environment when it is imported; a value that the user has set wins."""
+    defaults = QUIET | {HTTP_VARIABLE + name: value for name, value in PATIENT.items()}
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,49 @@
+"""The data contract as a person writes it: a Great Expectations suite in JSON, read strictly."""
+
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from bakebook.errors import BadInput
+from bakebook.params import Severity
+
+SUITE_FILE = "expectations/suite.json"
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # the most severe first
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One expectation, in the terms of Great Expectations."""
+
+    type: str
+    severity: Severity
+    kwargs: dict[str, Any]
+    source: dict[
+        str, Any
+    ]  # as the suite has it, with what Great Expectations may know beyond these
+
+    @property
+    def name(self) -> str:
+        """The type in plain words: column values to be between."""
+        return self.type.removeprefix("expect_").replace("_", " ")
+
+
+def expectations_of(suite: Any) -> list[Expectation]:
+    """The suite's expectations. Raises BadInput on what no suite can contain."""
+    listed = suite.get("expectations") if isinstance(suite, dict) else None
+    if not isinstance(listed, list):
+        raise BadInput(
+            f"{SUITE_FILE} has no list 'expectations'",
+            "write one with notebooks/exploratory/explore.ipynb",
+        )
+    return [_expectation(number, one) for number, one in enumerate(listed, start=1)]
+
+
+def _expectation(number: int, one: Any) -> Expectation:
+    if not isinstance(one, dict) or not isinstance(one.get("type"), str):
+        raise BadInput(f"expectation {number} of {SUITE_FILE} has no 'type'", "add it")
+    severity = one.get("severity", "critical")
+    if severity not in SEVERITIES:
+        what = f"expectation {number} of {SUITE_FILE} has severity '{severity}'"
+        raise BadInput(what, f"choose {', '.join(SEVERITIES)}")
+    kwargs = one.get("kwargs", {})
+    return Expectation(one["type"], severity, dict(kwargs), {**one, "severity": severity})

@@ -1,0 +1,182 @@
+"""How good a classifier is. y has the places of the classes, as `to_y` of bakebook.models.schema gives them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.calibration import calibration_curve
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
+
+from bakebook.contracts import Metrics, Schema
+from bakebook.models.task import Holdout, Plot, Score, rounded
+from bakebook.params import Task as TaskName
+
+from .. import plots
+from .importance import importance_plot
+
+MOST_POINTS = 500  # of a curve
+BINS = 10  # of confidences
+
+
+def balanced_accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    """The mean recall of the classes that occur among the rows."""
+    return recall_score(y, y_pred, labels=np.unique(y), average="macro", zero_division=0)
+
+
+def roc_auc(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    """The mean over the classes of each against the rest; NaN when all rows are of one class."""
+    present = np.unique(y)
+    if len(present) < 2:
+        return float("nan")
+    if y_score.shape[1] == 2:
+        return roc_auc_score(y, y_score[:, 1])
+    areas = [roc_auc_score(y == place, y_score[:, place]) for place in present]
+    return float(np.mean(areas))
+
+
+def calibration_error(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    """The mean distance of confidence from accuracy over bins, weighted by rows (Naeini et al., AAAI 2015)."""
+    confidence = y_score.max(axis=1)
+    is_correct = y_pred == y
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    error = 0.0
+    for number in set(bins):
+        in_bin = bins == number
+        distance = abs(confidence[in_bin].mean() - is_correct[in_bin].mean())
+        error += distance * in_bin.mean()
+    return float(error)
+
+
+def _accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    return accuracy_score(y, y_pred)
+
+
+def _f1_macro(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    return f1_score(y, y_pred, average="macro", zero_division=0)
+
+
+def _log_loss(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    return log_loss(y, y_score, labels=range(y_score.shape[1]))
+
+
+def confusion_rows(holdout: Holdout) -> pd.DataFrame:
+    """One row per test row: the actual and the predicted class."""
+    names = np.array(holdout.schema.classes, dtype=object)
+    predicted = holdout.model.predict(holdout.X)
+    return pd.DataFrame({"actual": names[holdout.y.to_numpy()], "predicted": names[predicted]})
+
+
+def roc_curves(holdout: Holdout) -> pd.DataFrame:
+    """The ROC curve of each class against the rest: class, false_positive_rate, true_positive_rate."""
+    y_score = holdout.model.predict_proba(holdout.X)
+    curves = []
+    for place, name in enumerate(holdout.schema.classes or ()):
+        is_class = holdout.y == place
+        if 0 < is_class.sum() < len(is_class):
+            curves.append(_roc_curve(name, is_class, y_score[:, place]))
+    if not curves:
+        return pd.DataFrame(columns=["class", "false_positive_rate", "true_positive_rate"])
+    return pd.concat(curves, ignore_index=True).round(6)
+
+
+def _roc_curve(name: str, is_class: pd.Series, y_score: np.ndarray) -> pd.DataFrame:
+    false_positive_rate, true_positive_rate, _ = roc_curve(is_class, y_score)
+    columns = {"false_positive_rate": false_positive_rate, "true_positive_rate": true_positive_rate}
+    curve = pd.DataFrame({"class": name, **columns})
+    points = np.unique(np.linspace(0, len(curve) - 1, MOST_POINTS).astype(int))
+    return curve.iloc[points]
+
+
+def calibration(holdout: Holdout) -> pd.DataFrame:
+    """Mean confidence and accuracy of the predictions by bins of equal width: confidence, accuracy."""
+    y_score = holdout.model.predict_proba(holdout.X)
+    is_correct = holdout.model.predict(holdout.X) == holdout.y
+    accuracy, confidence = calibration_curve(is_correct, y_score.max(axis=1), n_bins=BINS)
+    return pd.DataFrame({"confidence": confidence, "accuracy": accuracy}).round(6)
+
+
+class Classification:
+    """Classes are predicted."""
+
+    name: TaskName = "classification"
+    scores: Mapping[str, Score] = {
+        "accuracy": Score(_accuracy, more_is_better=True),
+        "balanced_accuracy": Score(balanced_accuracy, more_is_better=True),
+        "f1_macro": Score(_f1_macro, more_is_better=True),
+        "roc_auc": Score(roc_auc, more_is_better=True),
+        "log_loss": Score(_log_loss, more_is_better=False),
+        "calibration_error": Score(calibration_error, more_is_better=False),
+    }
+    scoring = "f1_macro"
+    scoring_label = "macro F1"
+    baseline_text = "predicts the frequencies of the classes"
+    first_estimator = "sklearn.ensemble.RandomForestClassifier"
+    first_hyperparameters: Mapping[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2}
+    first_criteria: Mapping[str, float] = {"f1_macro": 0.55}
+    predictions = Plot(
+        name="confusion_matrix",
+        title="Confusion matrix",
+        caption="Correct predictions are on the diagonal; every other cell is a confusion of two classes.",
+        template="confusion",
+        x="predicted",
+        y="actual",
+        table=confusion_rows,
+        draw=plots.confusion_matrix,
+    )
+    errors = Plot(
+        name="roc",
+        title="ROC of each class against the rest",
+        caption="The closer a curve is to the upper left corner, the better its class is separated from the rest.",
+        template="simple",
+        x="false_positive_rate",
+        y="true_positive_rate",
+        table=roc_curves,
+        draw=plots.roc,
+    )
+    confidence = Plot(
+        name="calibration",
+        title="Calibration",
+        caption="On the dotted line, nine of ten predictions with a confidence of 90 % are correct.",
+        template="linear",
+        x="confidence",
+        y="accuracy",
+        table=calibration,
+        draw=plots.calibration,
+    )
+    importance = importance_plot(scoring, scoring_label)
+
+    @property
+    def plots(self) -> tuple[Plot, ...]:
+        return (self.predictions, self.errors, self.confidence, self.importance)
+
+    def baseline(self, X: pd.DataFrame, y: pd.Series) -> DummyClassifier:
+        return DummyClassifier(strategy="prior").fit(X, y)
+
+    def evaluate(self, model: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
+        y_pred = model.predict(X)
+        y_score = model.predict_proba(X)
+        actual = y.to_numpy()
+        return rounded(
+            {name: score.compute(actual, y_pred, y_score) for name, score in self.scores.items()}
+        )
+
+    def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
+        classes = holdout.schema.classes or ()
+        predicted = holdout.model.predict(holdout.X)
+        values = f1_score(
+            holdout.y, predicted, labels=range(len(classes)), average=None, zero_division=0
+        )
+        return {"f1": rounded(dict(zip(classes, values, strict=True)))}
+
+    def describe_details(self, metrics: Metrics, schema: Schema) -> str:
+        lines = [f"- {name}: {value:.4f}" for name, value in (metrics.f1 or {}).items()]
+        return "\n".join(["F1 of each class:", "", *lines])

@@ -1,0 +1,125 @@
+"""How good a regressor is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.dummy import DummyRegressor
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+from bakebook.contracts import Metrics, Schema
+from bakebook.models.task import Holdout, Plot, Score, rounded
+from bakebook.params import Task as TaskName
+
+from .. import plots
+from .importance import importance_plot
+
+DECILES = 10
+
+
+def _mae(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
+    return mean_absolute_error(y, y_pred)
+
+
+def _rmse(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
+    return root_mean_squared_error(y, y_pred)
+
+
+def _r2(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
+    return r2_score(y, y_pred)
+
+
+def actual_and_predicted(holdout: Holdout) -> pd.DataFrame:
+    """One row per test row: the actual and the predicted number."""
+    predicted = holdout.model.predict(holdout.X)
+    return pd.DataFrame({"actual": holdout.y.to_numpy(), "predicted": predicted}).round(6)
+
+
+def residuals(holdout: Holdout) -> pd.DataFrame:
+    """The residual (actual minus predicted) of each test row, beside its prediction."""
+    predicted = holdout.model.predict(holdout.X)
+    residual = holdout.y.to_numpy() - predicted
+    return pd.DataFrame({"predicted": predicted, "residual": residual}).round(6)
+
+
+def error_by_decile(holdout: Holdout) -> pd.DataFrame:
+    """By decile of the predictions: mean prediction, mean actual number, mean absolute error."""
+    rows = pd.DataFrame(
+        {"predicted": holdout.model.predict(holdout.X), "actual": holdout.y.to_numpy()}
+    )
+    rows["error"] = (rows["actual"] - rows["predicted"]).abs()
+    ranks = rows["predicted"].rank(method="first")
+    decile = pd.qcut(ranks, min(DECILES, len(rows)), labels=False)
+    return rows.groupby(decile.rename("decile")).mean().round(6)
+
+
+class Regression:
+    """Numbers are predicted."""
+
+    name: TaskName = "regression"
+    scores: Mapping[str, Score] = {
+        "mae": Score(_mae, more_is_better=False),
+        "rmse": Score(_rmse, more_is_better=False),
+        "r2": Score(_r2, more_is_better=True),
+    }
+    scoring = "r2"
+    scoring_label = "R²"
+    baseline_text = "predicts the mean of the training rows"
+    first_estimator = "sklearn.ensemble.RandomForestRegressor"
+    first_hyperparameters: Mapping[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2}
+    first_criteria: Mapping[str, float] = {"r2": 0.5}
+    predictions = Plot(
+        name="actual_and_predicted",
+        title="Actual and predicted",
+        caption="Perfect predictions are on the dotted line.",
+        template="scatter",
+        x="predicted",
+        y="actual",
+        table=actual_and_predicted,
+        draw=plots.actual_and_predicted,
+    )
+    errors = Plot(
+        name="residuals",
+        title="Residuals",
+        caption="Residuals should not depend on the prediction: a trend or a funnel is structure that the model missed.",
+        template="scatter",
+        x="predicted",
+        y="residual",
+        table=residuals,
+        draw=plots.residuals,
+    )
+    confidence = Plot(
+        name="error_by_decile",
+        title="Error by decile of the predictions",
+        caption="The mean absolute error, from the smallest tenth of the predictions to the greatest.",
+        template="linear",
+        x="predicted",
+        y="error",
+        table=error_by_decile,
+        draw=plots.error_by_decile,
+    )
+    importance = importance_plot(scoring, scoring_label)
+
+    @property
+    def plots(self) -> tuple[Plot, ...]:
+        return (self.predictions, self.errors, self.confidence, self.importance)
+
+    def baseline(self, X: pd.DataFrame, y: pd.Series) -> DummyRegressor:
+        return DummyRegressor(strategy="mean").fit(X, y)
+
+    def evaluate(self, model: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
+        y_pred = model.predict(X)
+        return rounded(
+            {name: score.compute(y.to_numpy(), y_pred, None) for name, score in self.scores.items()}
+        )
+
+    def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
+        quantiles = {"min": 0.0, "median": 0.5, "max": 1.0}
+        return {
+            "target": rounded({name: float(holdout.y.quantile(q)) for name, q in quantiles.items()})
+        }
+
+    def describe_details(self, metrics: Metrics, schema: Schema) -> str:
+        spread = ", ".join(f"{name} {value:g}" for name, value in (metrics.target or {}).items())
+        return f"mae and rmse are in the unit of `{schema.target}`, which has {spread} among the test rows."
