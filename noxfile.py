@@ -28,7 +28,7 @@ def demo(session: nox.Session) -> None:
     """Bake the wine project into build/demo, install it, run its pipeline, say what to open."""
     shutil.rmtree(BUILD / "demo", ignore_errors=True)
     session.run("cookiecutter", str(HERE), "--no-input", "--output-dir", str(BUILD / "demo"))
-    project = BUILD / "demo" / "wine-quality"
+    project = BUILD / "demo" / "wine-cultivars"
     with session.chdir(project):
         run_in_project(session, "uv", "sync")
         run_in_project(session, "uv", "run", "dvc", "repro")
@@ -45,13 +45,29 @@ def tests(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
+    library(session)
     session.run("pytest", "-m", f"not ({left_out})", "--numprocesses", "2", "--dist", "loadfile", *arguments)
+
+
+@nox.session
+def library(session: nox.Session) -> None:
+    """The library's own tests, read in place from the template, by the Python of a project's environment."""
+    place = BUILD / "library"
+    shutil.rmtree(place, ignore_errors=True)
+    session.run("cookiecutter", str(HERE), "--no-input", "--output-dir", str(place), silent=True)
+    environment = BUILD / "tests" / "gw0" / "environment"  # which the first process of the other tests uses too
+    with session.chdir(place / "wine-cultivars"):
+        variables = {"UV_PROJECT_ENVIRONMENT": str(environment)}
+        run_in_project(session, "uv", "sync", "--quiet", "--compile-bytecode", **variables)
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    with session.chdir(HERE / "tests" / "library"):
+        run_in_project(session, str(python), "-m", "pytest", "-q", PYTHONDONTWRITEBYTECODE="1")
 
 
 @nox.session
 def chaos(session: nox.Session) -> None:
     """The whole fault table: every process, every signal, every stage; and each protection taken away."""
-    session.run("pytest", "tests/test_faults.py", *session.posargs)
+    session.run("pytest", "tests/template/test_faults.py", *session.posargs)
 
 
 @nox.session
@@ -60,7 +76,7 @@ def estimators(session: nox.Session) -> None:
 
     It downloads PyTorch, which is some gigabytes.
     """
-    session.run("pytest", "tests/test_tables.py", "-k", "list_of_estimators or every_family", *session.posargs)
+    session.run("pytest", "tests/template/test_tables.py", "-k", "list_of_estimators or every_family", *session.posargs)
 
 
 @nox.session
@@ -87,7 +103,7 @@ def pictures(session: nox.Session) -> None:
     session.run("uv", "run", "--group", "pictures", "docs/pictures.py")
 
 
-def run_in_project(session: nox.Session, *command: str) -> None:
+def run_in_project(session: nox.Session, *command: str, **variables: str) -> None:
     """Runs a command with the project's own environment, not the template's."""
     env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    session.run(*command, env=env, include_outer_env=False)
+    session.run(*command, env=env | variables, include_outer_env=False, external=True)

@@ -51,7 +51,7 @@ def main() -> None:
     rounds = arguments.parse_args().rounds
     shutil.rmtree(BUILD, ignore_errors=True)
     bake_cost = [cost(["cookiecutter", str(HERE), "--no-input", "--output-dir", str(BUILD / str(n))]) for n in range(5)]
-    project = BUILD / "0" / "wine-quality"
+    project = BUILD / "0" / "wine-cultivars"
     environment = install(project)
     variants = {
         "bakebook (logs to MLflow)": project,

@@ -39,7 +39,7 @@ def main() -> None:
     sizes = [10**power for power in arguments.parse_args().powers]
     shutil.rmtree(pipeline.BUILD, ignore_errors=True)
     pipeline.cost(["cookiecutter", str(HERE), "--no-input", "--output-dir", str(pipeline.BUILD / "rows")])
-    project = pipeline.BUILD / "rows" / "wine-quality"
+    project = pipeline.BUILD / "rows" / "wine-cultivars"
     environment = pipeline.install(project) | {"PYTHONPATH": str(project / "src")}
     found: dict[int, dict[str, Cost]] = {}
     for rows in sizes:

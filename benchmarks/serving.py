@@ -35,7 +35,7 @@ from contextlib import asynccontextmanager
 import joblib, pandas as pd
 from fastapi import FastAPI
 from pydantic import create_model
-from wine_quality import features
+from wine_cultivars import features
 
 schema = json.load(open("data/processed/schema.json"))
 model = joblib.load("models/model.joblib")
@@ -69,8 +69,8 @@ async def predict(row: Row) -> Answer:
     return Answer(predicted="Barolo", probabilities={"Barbera": 0.0, "Barolo": 1.0, "Grignolino": 0.0})
 """
 KEPT_NOWHERE = """
-from wine_quality.serving import server, settings
-from wine_quality.serving.store import Store
+from wine_cultivars.serving import server, settings
+from wine_cultivars.serving.store import Store
 
 Store.add_at_once = lambda self, rows: True
 Store.add_predictions = lambda self, rows: None
@@ -131,7 +131,7 @@ def prepared() -> tuple[Path, dict[str, str]]:
     """A baked project whose pipeline has run, and the variables of its environment."""
     shutil.rmtree(PLACE, ignore_errors=True)
     pipeline.cost(["cookiecutter", str(HERE), "--no-input", "--output-dir", str(PLACE)])
-    project = PLACE / "wine-quality"
+    project = PLACE / "wine-cultivars"
     environment = pipeline.install(project) | {"PYTHONPATH": str(project / "src"), "NB_RATE": "1000000"}
     pipeline.cost(["dvc", "repro"], project, environment)
     for name, code in (("by_hand", BY_HAND), ("only_parses", ONLY_PARSES), ("kept_nowhere", KEPT_NOWHERE)):

@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import yaml
 
 HERE = Path(__file__).resolve().parent
-DEMO = HERE.parent / "build" / "demo" / "wine-quality"
+DEMO = HERE.parent / "build" / "demo" / "wine-cultivars"
 PICTURES = HERE / "pictures"
 PORT = 18020
 PLACES = {

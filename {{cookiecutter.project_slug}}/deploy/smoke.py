@@ -1,8 +1,10 @@
 # ruff: noqa: S310 - it asks the address below
-"""Asks a fresh service what the pipeline asked its model: docker exec --interactive NAME python - < deploy/smoke.py
+"""Sends the examples of the model's signature to a fresh service and compares the answers.
 
-It runs in the container, with a token made for the occasion, and ends with 1 and a sentence where an answer is missing
-or another than the pipeline's. Its predictions stay in the database: do not ask a service that is in use.
+    docker exec --interactive NAME python - < deploy/smoke.py
+
+It runs in the container, with a token of its own, and ends with 1 and a sentence where an answer is
+missing or differs. Its predictions stay in the database: do not use it on a service in production.
 """
 
 import json
@@ -15,7 +17,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 ADDRESS = "http://127.0.0.1:8000"
-PATIENCE = 60  # seconds until the service is ready
+TIMEOUT_S = 60  # until the service is ready
 
 
 def main() -> None:
@@ -28,26 +30,28 @@ def main() -> None:
         nb("token", "revoke", "smoke")
     for example, answer in zip(examples, answers, strict=True):
         if not is_same(example["predicted"], answer["predicted"]):
-            sys.exit(f"error: it says {answer['predicted']!r} where the pipeline said {example['predicted']!r}")
-    print(f"model {answers[0]['model_version']} gives the pipeline's {len(examples)} answers")
+            expected = example["predicted"]
+            sys.exit(f"error: it predicts {answer['predicted']!r} instead of {expected!r}")
+    print(f"model {answers[0]['model_version']} predicts the pipeline's {len(examples)} examples")
 
 
 def wait_until_ready() -> None:
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + TIMEOUT_S
     while True:
         try:
             urlopen(f"{ADDRESS}/health/ready", timeout=5).close()
             return
         except OSError as error:
             if time.monotonic() > ends:
-                sys.exit(f"error: the service is not ready after {PATIENCE} seconds ({error}) → docker logs NAME")
+                what = f"the service is not ready after {TIMEOUT_S} seconds ({error})"
+                sys.exit(f"error: {what} → docker logs NAME")
             time.sleep(0.5)
 
 
 def nb(*arguments: str) -> str:
     done = subprocess.run(["nb", *arguments], stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.exit(done.returncode)  # it said why
+        sys.exit(done.returncode)  # it has printed why
     return done.stdout.strip()
 
 
@@ -55,17 +59,17 @@ def ask(rows: list[dict[str, Any]], token: str) -> list[dict[str, Any]]:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     request = Request(f"{ADDRESS}/predict", json.dumps(rows).encode(), headers)
     try:
-        with urlopen(request, timeout=PATIENCE) as answer:
+        with urlopen(request, timeout=TIMEOUT_S) as answer:
             found: list[dict[str, Any]] = json.load(answer)
             return found
     except OSError as error:
         sys.exit(f"error: no prediction: {error} → docker logs NAME")
 
 
-def is_same(expected: str | float, said: str | float) -> bool:
-    if isinstance(expected, str) or isinstance(said, str):
-        return expected == said
-    return math.isclose(expected, said, rel_tol=1e-4, abs_tol=1e-4)
+def is_same(expected: str | float, found: str | float) -> bool:
+    if isinstance(expected, str) or isinstance(found, str):
+        return expected == found
+    return math.isclose(expected, found, rel_tol=1e-4, abs_tol=1e-4)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What the tests share: a small table, its schema and how it was read."""
-
-from typing import Any
+"""What the tests share: a small table and its schema."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from {{cookiecutter.package_name}} import features
-from {{cookiecutter.package_name}}.kinds import Reading
+from bakebook.contracts import Schema
+from bakebook.models.schema import describe_inputs, learn_inputs
+
+ROLES = {"size": "numeric", "noise": "numeric", "colour": "categorical"}
 
 
 @pytest.fixture
@@ -17,16 +17,11 @@ def table() -> pd.DataFrame:
     size = np.repeat([1.0, 2.0, 3.0], 20) + random.normal(0, 0.1, 60)
     colour = np.tile(["red", "white", None], 20)
     kind = np.repeat(["small", "medium", "large"], 20)
-    return pd.DataFrame({"size": size, "noise": random.normal(size=60), "colour": colour, "kind": kind})
+    columns = {"size": size, "noise": random.normal(size=60), "colour": colour, "kind": kind}
+    return pd.DataFrame(columns)
 
 
 @pytest.fixture
-def schema(table: pd.DataFrame) -> features.Schema:
-    roles = {"size": "numeric", "noise": "numeric", "colour": "categorical"}
-    described = features.describe_inputs(table, "kind", "classification", roles)
-    return features.learn_inputs(described, table) | {"warnings": [], "dropped_rows": 0}
-
-
-@pytest.fixture
-def reading() -> dict[str, Any]:
-    return vars(Reading(columns={"size": "number", "noise": "number", "colour": "text", "kind": "text"}))
+def schema(table: pd.DataFrame) -> Schema:
+    described = describe_inputs(table, "kind", "classification", ROLES)
+    return learn_inputs(described, table)

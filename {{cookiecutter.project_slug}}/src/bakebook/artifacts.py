@@ -21,8 +21,8 @@ DPI = 110  # of a figure
 def read_table(path: Path) -> "pd.DataFrame":
     """A table that an earlier stage wrote.
 
-    Python opens the file, so that `nb run` sees which file is read. Each column is copied out of Arrow by itself: a
-    table takes little more than its own size while it is read.
+    Python opens the file, so that `nb run` sees which file is read. Each column is copied out of
+    Arrow by itself: a table takes little more than its own size while it is read.
     """
     import pandas as pd
     import pyarrow as pa
@@ -45,7 +45,9 @@ def write_table(table: "pd.DataFrame", path: Path) -> "pd.DataFrame":
 
 
 def read(contract: type[AnyContract], path: Path) -> AnyContract:
-    """A contract that an earlier stage wrote. Raises BadInput when the file is missing, broken or of another version."""
+    """A contract that an earlier stage wrote. Raises BadInput when the file is missing, broken or
+    of another version.
+    """
     try:
         return contract.model_validate_json(_existing(path).read_bytes())
     except ValidationError as error:
@@ -64,7 +66,9 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(content: Any, path: Path) -> Any:
-    """Writes a contract or plain values as JSON for people to read and compare, and returns the content."""
+    """Writes a contract or plain values as JSON for people to read and compare, and returns the
+    content.
+    """
     text = json.dumps(as_json(content), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(f"{text}\n", path)
     return content
@@ -89,7 +93,9 @@ def write_text(text: str, path: Path) -> str:
 
 
 def read_model(path: Path) -> Any:
-    """The fitted pipeline that `train` wrote. Open only what this project made: joblib can run code."""
+    """The fitted pipeline that `train` wrote. Open only what this project made: joblib can run
+    code.
+    """
     import joblib
 
     return joblib.load(_existing(path))
@@ -105,7 +111,9 @@ def write_model(model: Any, path: Path) -> Any:
 
 
 def write_figure(figure: "Figure", path: Path) -> "Figure":
-    """Writes a PNG without date or version (the same figure gives the same bytes) and returns the figure."""
+    """Writes a PNG without date or version (the same figure gives the same bytes) and returns the
+    figure.
+    """
     with files.atomic(files.staged(path)) as part:
         figure.savefig(part, dpi=DPI, metadata={"Software": None})
     return figure

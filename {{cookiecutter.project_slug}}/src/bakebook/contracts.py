@@ -18,7 +18,9 @@ class Contract(BaseModel):
 
 
 class ReadOptions(Contract):
-    """How a source is read: the section `ingest` of params.yaml, kept in `reading.json` for the service."""
+    """How a source is read: the section `ingest` of params.yaml, kept in `reading.json` for the
+    service.
+    """
 
     version: Version = "1"
     file_format: str = "csv"
@@ -43,7 +45,9 @@ class Input(Contract):
 
 
 class Schema(Contract):
-    """`schema.json`: what goes into the model and what comes out. `classes` is None when a number is predicted."""
+    """`schema.json`: what goes into the model and what comes out. `classes` is None when a number
+    is predicted.
+    """
 
     version: Version = "1"
     target: str
@@ -118,7 +122,9 @@ class RowCounts(Contract):
 
 
 class Metrics(Contract):
-    """`metrics.json`: the scores of the model and of a baseline. `f1` is for classes, `target` for numbers."""
+    """`metrics.json`: the scores of the model and of a baseline. `f1` is for classes, `target` for
+    numbers.
+    """
 
     version: Version = "1"
     rows: RowCounts

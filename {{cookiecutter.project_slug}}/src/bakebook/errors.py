@@ -19,8 +19,8 @@ FULL_DISK = (
 class Failure(Exception):
     """What went wrong, and what the user can do about it.
 
-    `what` says what is wrong and where; `remedy` is a command or an edit, and may be empty where there is none.
-    Commands print both in one line and end with `exit_code`.
+    `what` says what is wrong and where; `remedy` is a command or an edit, and may be empty where
+    there is none. Commands print both in one line and end with `exit_code`.
     """
 
     exit_code = 1
@@ -79,20 +79,26 @@ class Interrupted(KeyboardInterrupt, Failure):
 
 
 def out_of_space(error: BaseException) -> bool:
-    """Whether a disk, quota or file-size limit is full, by the messages of Python, Arrow and SQLite."""
+    """Whether a disk, quota or file-size limit is full, by the messages of Python, Arrow and
+    SQLite.
+    """
     message = str(error)
     return any(words in message for words in FULL_DISK)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, shortened, or the name of its type where the message is empty."""
+    """The first line of an error's message, shortened, or the name of its type where the message is
+    empty.
+    """
     lines = str(error).strip().splitlines()
     line = lines[0] if lines else type(error).__name__
     return line if len(line) <= LONGEST_QUOTE else f"{line[:LONGEST_QUOTE]}…"
 
 
 def did_you_mean(name: object, known: Iterable[object], cutoff: float = 0.6) -> str:
-    """The remedy "did you mean 'x'?" when a known name is similar (`cutoff` between 0 and 1), else nothing."""
+    """The remedy "did you mean 'x'?" when a known name is similar (`cutoff` between 0 and 1), else
+    nothing.
+    """
     candidates = [str(one) for one in known]
     close = get_close_matches(str(name), candidates, n=1, cutoff=cutoff)
     return f"did you mean '{close[0]}'?" if close else ""

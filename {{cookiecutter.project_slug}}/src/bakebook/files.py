@@ -1,4 +1,6 @@
-"""Files that are written whole or not at all, and where an output waits until its stage has finished."""
+"""Files that are written whole or not at all, and where an output waits until its stage has
+finished.
+"""
 
 import hashlib
 import os
@@ -30,7 +32,9 @@ def write_text(text: str, path: Path) -> None:
 
 
 def staged(path: Path) -> Path:
-    """Where an output waits until its stage has finished (`nb run` sets NB_OUTPUTS); by hand, the path itself."""
+    """Where an output waits until its stage has finished (`nb run` sets NB_OUTPUTS); by hand, the
+    path itself.
+    """
     folder = os.environ.get("NB_OUTPUTS")
     if folder and path.is_relative_to(ROOT):
         return Path(folder) / path.relative_to(ROOT)
@@ -38,7 +42,9 @@ def staged(path: Path) -> Path:
 
 
 def newest(path: Path) -> Path:
-    """The file to read: what the running stage has just written comes before what an earlier run left."""
+    """The file to read: what the running stage has just written comes before what an earlier run
+    left.
+    """
     waiting = staged(path)
     return waiting if waiting.is_file() else path
 

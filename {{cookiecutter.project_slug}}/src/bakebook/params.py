@@ -1,7 +1,8 @@
 """Reads `params.yaml`, the only place where values are set, as DVC reads it: YAML 1.2.
 
-The types below are the vocabulary of the notebooks' parameters cells; `nb check` compares the values with them. Any
-Python annotation works, and `Annotated` or `Literal` express a range or a choice.
+The types below are the vocabulary of the notebooks' parameters cells; `nb check` compares the
+values with them. Any Python annotation works, and `Annotated` or `Literal` express a range or a
+choice.
 """
 
 from pathlib import Path

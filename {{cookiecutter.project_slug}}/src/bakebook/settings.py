@@ -43,7 +43,9 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """The address as SQLAlchemy expects it, with the driver that is installed for PostgreSQL."""
+        """The address as SQLAlchemy expects it, with the driver that
+        is installed for PostgreSQL.
+        """
         url = self.database_url or f"sqlite:///{self.state / 'service.db'}"
         scheme, _, rest = url.partition("://")
         return f"postgresql+psycopg://{rest}" if scheme in POSTGRESQL else url
@@ -60,7 +62,9 @@ class Settings(BaseSettings):
 
 
 def read(**options: object) -> Settings:
-    """The settings of the environment, replaced by options that are not None. Raises BadInput with a wrong name."""
+    """The settings of the environment, replaced by options that are not None. Raises BadInput with
+    a wrong name.
+    """
     given = {name: value for name, value in options.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]

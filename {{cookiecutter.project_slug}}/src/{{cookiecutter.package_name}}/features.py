@@ -17,7 +17,8 @@ from bakebook.models.schema import is_target_encoded
 
 WORD = r"[^ ]+"
 MOST_WORDS = 1000  # of a text: the most frequent
-# Estimators whose numbers are not standardised: trees only compare them (and ONNX would round their thresholds), and
+# Estimators whose numbers are not standardised: trees only compare them (and ONNX would round their
+# thresholds), and
 # naive Bayes does not accept negative ones.
 UNSCALED = re.compile(r"Forest|Tree|Boost|Bagging|LGBM|XGB|naive_bayes|Dummy")
 
@@ -31,7 +32,9 @@ def pipeline(schema: Schema, estimator: BaseEstimator) -> Pipeline:
 
 
 def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
-    """Fills and optionally standardises numbers, encodes categories, weights the words of texts (TF-IDF)."""
+    """Fills and optionally standardises numbers, encodes categories, weights the words of texts
+    (TF-IDF).
+    """
     numbers = []
     one_hot = []
     target_encoded = []
@@ -69,19 +72,25 @@ def number_steps(scale: bool) -> Pipeline:
 
 
 def target_encoder_steps() -> Pipeline:
-    """Target encoding in 32 bits, as ONNX computes it: a mean of 64 bits could be on the other side of a threshold."""
+    """Target encoding in 32 bits, as ONNX computes it: a mean of 64 bits could be on the other side
+    of a threshold.
+    """
     from skl2onnx.sklapi import CastTransformer  # takes a second, and few tables need it
 
     return make_pipeline(TargetEncoder(random_state=0), CastTransformer(dtype=np.float32))
 
 
 def lower_median(values: np.ndarray) -> np.floating:
-    """The median, but always one of the values: a mean of two could equal the threshold of a tree."""
+    """The median, but always one of the values: a mean of two could
+    equal the threshold of a tree.
+    """
     return np.percentile(values, 50, method="lower") if len(values) else np.float32(0)
 
 
 def word_weights(normalize: bool) -> TfidfVectorizer:
-    """TF-IDF weights of words with one blank between them; only linear models need them normalised."""
+    """TF-IDF weights of words with one blank between them; only
+    linear models need them normalised.
+    """
     return TfidfVectorizer(
         lowercase=False,
         token_pattern=WORD,

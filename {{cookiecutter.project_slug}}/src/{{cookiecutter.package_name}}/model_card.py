@@ -1,8 +1,10 @@
-"""The model card: what the model is, for whom, how good and within which limits, for people and for catalogues."""
+"""The model card: what the model is, for whom, how good and within which limits, for people and for
+catalogues.
+"""
 
 import platform
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -16,7 +18,15 @@ from .evaluation.scores import shown_success, task_of
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "pandas", "numpy")
 MOST_LEVELS = 8  # categories of an input that the card names
-RUNTIME = "`src/bakebook`"
+EXAMPLE = """```python
+from bakebook.models.runtime import Model
+
+model = Model.load("models/model.onnx", "models/signature.json")
+row = model.signature.examples[0].inputs
+rows = {name: [value] for name, value in row.items()}  # a list of values per input
+prediction = model.predict(rows)
+prediction.values
+```"""
 
 
 @dataclass(frozen=True)
@@ -123,8 +133,9 @@ def _evaluation(results: Results) -> str:
             [name.replace("_", " "), f"{value:.4f}", f"{metrics.baseline[name]:.4f}", required]
         )
     intro = (
-        f"**{shown_success(metrics.success)}** The scores are of {metrics.rows.test} test rows that the model did not"
-        f" see in training; the baseline {task.baseline_text}, whatever the inputs."
+        f"**{shown_success(metrics.success)}** The scores are of {metrics.rows.test} test rows that"
+        f" the model did not see in training; the baseline {task.baseline_text},"
+        " whatever the inputs."
     )
     warned = [f"> **Warning:** {warning}" for warning in metrics.warnings]
     table = _rows(["score", "model", "baseline", "criterion"], rows)
@@ -143,7 +154,8 @@ def _data(table: TableSource, results: Results) -> str:
         f"source: {table.source}",
         f"licence of the data: {table.license}",
         f"DVC hash (md5): `{table.md5}`",
-        f"the table {verdict} its contract of {validation.expectations} expectations (failed: {counts(validation)})",
+        f"the table {verdict} its contract of {validation.expectations} expectations"
+        f" (failed: {counts(validation)})",
         f"target: `{schema.target}`, {classes}",
         f"rows without a target, which are excluded: {results.split.rows_without_target}",
     ]
@@ -202,23 +214,12 @@ def _usage(signature: Signature) -> str:
     found = f"the predicted `{signature.target}`"
     if signature.classes:
         found = "the classes; `prediction.probabilities` has a column for each of `model.classes`"
-    code = [
-        "```python",
-        "from bakebook.models.runtime import Model",
-        "",
-        'model = Model.load("models/model.onnx", "models/signature.json")',
-        "row = model.signature.examples[0].inputs",
-        "rows = {name: [value] for name, value in row.items()}  # a list of values per input",
-        "prediction = model.predict(rows)",
-        "prediction.values",
-        "```",
-    ]
     return "\n\n".join(
         [
             "## How to load and call it",
-            f"It needs onnxruntime, numpy and pydantic, and the folder {RUNTIME} on the path. Rows are given by column,"
-            " with plain numbers, true or false, and times in ISO 8601:",
-            "\n".join(code),
+            "It needs onnxruntime, numpy and pydantic, and the folder `src/bakebook` on the path."
+            " Rows are given by column, with plain numbers, true or false, and times in ISO 8601:",
+            EXAMPLE,
             f"`prediction.values` has {found}. The file has the sha256 `{signature.model.sha256}`.",
         ]
     )
@@ -226,9 +227,9 @@ def _usage(signature: Signature) -> str:
 
 def _environment() -> list[list[str]]:
     """Python and the libraries that shape the model, with their versions."""
-    versions: Mapping[str, str] = {"python": platform.python_version()}
-    versions = {**versions, **{name: version(name) for name in LIBRARIES}}
-    return [[f"`{name}`", f"`{value}`"] for name, value in versions.items()]
+    versions = [("python", platform.python_version())]
+    versions += [(name, version(name)) for name in LIBRARIES]
+    return [[f"`{name}`", f"`{value}`"] for name, value in versions]
 
 
 def _bullets(items: Sequence[str]) -> str:

@@ -1,6 +1,8 @@
-"""A neural network for tables with the interface of scikit-learn (dependency group `torch`), and its ONNX converter.
+"""A neural network for tables with the interface of scikit-learn (dependency group `torch`), and
+its ONNX converter.
 
-In params.yaml, `train: estimator: PACKAGE.networks.NetworkClassifier`, or `PACKAGE.networks.NetworkRegressor`.
+In params.yaml, `train: estimator: PACKAGE.networks.NetworkClassifier`, or
+`PACKAGE.networks.NetworkRegressor`.
 """
 
 from collections.abc import Iterator
@@ -17,7 +19,9 @@ from bakebook.models.network_converter import register_network
 
 
 class _Network(BaseEstimator):
-    """Layers of `hidden` units with rectifiers between them, trained by Adam on shuffled batches."""
+    """Layers of `hidden` units with rectifiers between them,
+    trained by Adam on shuffled batches.
+    """
 
     def __init__(
         self,
@@ -36,7 +40,9 @@ class _Network(BaseEstimator):
         self.random_state = random_state
 
     def _train(self, X: np.ndarray, y: np.ndarray, outputs: int, loss: torch.nn.Module) -> None:
-        """Sets `layers_`: the weights (inputs, outputs) and the biases (outputs,) of each layer, in float32."""
+        """Sets `layers_`: the weights (inputs, outputs) and the biases (outputs,) of each layer, in
+        float32.
+        """
         seed = self.random_state or 0
         generator = torch.Generator().manual_seed(seed)
         with torch.random.fork_rng(), _one_thread():  # several threads add in any order
@@ -88,7 +94,9 @@ class NetworkClassifier(ClassifierMixin, _Network):
 
 
 class NetworkRegressor(RegressorMixin, _Network):
-    """A network whose last layer is one unit, and which learns the standardised target by squared error."""
+    """A network whose last layer is one unit, and which learns the standardised target by squared
+    error.
+    """
 
     def fit(self, X: Any, y: Any) -> "NetworkRegressor":
         X, y = validate_data(self, X, y, dtype=np.float32, y_numeric=True)

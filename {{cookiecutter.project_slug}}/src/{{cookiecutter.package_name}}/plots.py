@@ -1,4 +1,6 @@
-"""The figures: each takes a small table, states its finding in the title, and is drawn without global state."""
+"""The figures: each takes a small table, states its finding in the title, and is drawn without
+global state.
+"""
 
 import logging
 from collections.abc import Callable

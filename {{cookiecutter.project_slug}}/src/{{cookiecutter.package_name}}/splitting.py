@@ -1,102 +1,18 @@
 """Which rows train and which rows test the model, and what would make the test too easy."""
 
-from collections.abc import Mapping
-from typing import Protocol
-
-import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
-from sklearn.metrics import r2_score, recall_score
 from sklearn.model_selection import train_test_split
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from bakebook.contracts import Input, Schema, SplitReport
 from bakebook.errors import BadInput
-from bakebook.params import Split, Task
+from bakebook.models.targets import TARGETS
+from bakebook.params import Split
 from bakebook.tables.values import as_text
 
 FEWEST_ROWS = 4
-RARE_CLASS = 2  # rows below which a class cannot be in both parts
-BINS = 10  # of equal size, by which a number to predict is spread evenly over both parts
 LEAK_SCORE = 0.99  # of a single column, from which it is suspected to contain the target
 LEAK_ROWS = 10_000  # that are searched for a leak
 LEAK_FEWEST_ROWS = 10
-
-
-class Target(Protocol):
-    """What a split must know about the column to predict."""
-
-    noun: str
-
-    def strata(self, target: pd.Series) -> pd.Series: ...
-    def is_testable(self, test: pd.Series, train: pd.Series) -> pd.Series: ...
-    def summary(self, parts: Mapping[str, pd.Series], schema: Schema) -> pd.DataFrame: ...
-    def small_tree(self) -> BaseEstimator: ...
-    def labels(self, target: pd.Series) -> pd.Series: ...
-    def score(self, y: np.ndarray, predicted: np.ndarray) -> float: ...
-
-
-class ClassTarget:
-    """A class."""
-
-    noun = "class"
-
-    def strata(self, target: pd.Series) -> pd.Series:
-        """The group of each row that both parts should have in the same proportion; missing for a rare class."""
-        names = self.labels(target)
-        counts = names.map(names.value_counts())
-        return names.where(counts >= RARE_CLASS)
-
-    def is_testable(self, test: pd.Series, train: pd.Series) -> pd.Series:
-        """Whether a model that was trained on `train` can predict each value of `test`."""
-        return test.isin(train)
-
-    def summary(self, parts: Mapping[str, pd.Series], schema: Schema) -> pd.DataFrame:
-        """How the target is distributed in each part."""
-        counts = {name: self.labels(part).value_counts() for name, part in parts.items()}
-        table = pd.DataFrame(counts).reindex(schema.classes)
-        return table.fillna(0).astype(int).rename_axis(schema.target)
-
-    def small_tree(self) -> BaseEstimator:
-        """A model that finds out whether one column contains the target."""
-        return DecisionTreeClassifier(min_samples_leaf=5, random_state=0, max_leaf_nodes=200)
-
-    def labels(self, target: pd.Series) -> pd.Series:
-        """The target as the small tree learns it."""
-        return target.map(as_text)
-
-    def score(self, y: np.ndarray, predicted: np.ndarray) -> float:
-        """1 for a perfect prediction."""
-        labels = np.unique(y)
-        return float(recall_score(y, predicted, average="macro", labels=labels, zero_division=0))
-
-
-class NumberTarget:
-    """A number."""
-
-    noun = "number"
-
-    def strata(self, target: pd.Series) -> pd.Series:
-        ranks = target.rank(method="first")
-        return pd.qcut(ranks, min(BINS, len(target) // RARE_CLASS), labels=False)
-
-    def is_testable(self, test: pd.Series, train: pd.Series) -> pd.Series:
-        return pd.Series(True, index=test.index)
-
-    def summary(self, parts: Mapping[str, pd.Series], schema: Schema) -> pd.DataFrame:
-        return pd.DataFrame({name: part.describe() for name, part in parts.items()}).round(6)
-
-    def small_tree(self) -> BaseEstimator:
-        return DecisionTreeRegressor(min_samples_leaf=5, random_state=0, max_leaf_nodes=200)
-
-    def labels(self, target: pd.Series) -> pd.Series:
-        return target
-
-    def score(self, y: np.ndarray, predicted: np.ndarray) -> float:
-        return float(r2_score(y, predicted))
-
-
-TARGETS: dict[Task, Target] = {"classification": ClassTarget(), "regression": NumberTarget()}
 
 
 def split(
@@ -110,9 +26,10 @@ def split(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows in their old order.
 
-    `method` is random; stratified (classes, or tenths of a number, in the same proportions); group (all rows that share
-    a value of column `by` stay together); time (the last rows by column `by` test). Rows without a target are excluded,
-    and so are test rows of a class that no training row has. Raises BadInput when a part would be empty.
+    `method` is random; stratified (classes, or tenths of a number, in the same proportions); group
+    (all rows that share a value of column `by` stay together); time (the last rows by column `by`
+    test). Rows without a target are excluded, and so are test rows of a class that no training row
+    has. Raises BadInput when a part would be empty.
     """
     known = table[schema.target].notna()
     rows = table if known.all() else table[known]
@@ -180,9 +97,11 @@ def duplicates(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> int:
 
 
 def leaks(train: pd.DataFrame, schema: Schema) -> dict[str, float]:
-    """The columns that alone almost determine the target, with the score of a small tree on rows it did not see.
+    """The columns that alone almost determine the target, with the score of a small tree on rows it
+    did not see.
 
-    The score is balanced accuracy or R². Columns whose values hardly repeat, such as texts, are not examined.
+    The score is balanced accuracy or R². Columns whose values hardly repeat, such as texts, are not
+    examined.
     """
     rows = train.sample(min(len(train), LEAK_ROWS), random_state=0)
     halves = (rows.iloc[::2], rows.iloc[1::2])
@@ -252,7 +171,9 @@ def _latest(times: pd.Series, test_size: float) -> pd.Index:
 
 
 def _whole_groups(groups: pd.Series, test_size: float, random_state: int) -> pd.Index:
-    """Groups in random order, until they have the share of the rows; a row without a group is one of its own."""
+    """Groups in random order, until they have the share of the rows; a row without a group is one
+    of its own.
+    """
     own = "row " + groups.index.astype(str)
     names = groups.map(as_text).where(groups.notna(), own)
     if names.nunique() < 2:
@@ -266,7 +187,9 @@ def _whole_groups(groups: pd.Series, test_size: float, random_state: int) -> pd.
 
 
 def _score_alone(halves: tuple[pd.DataFrame, pd.DataFrame], column: Input, schema: Schema) -> float:
-    """The score on the second half of a small tree that learned one column of the first; 0 where it is not examined."""
+    """The score on the second half of a small tree that learned one column of the first; 0 where it
+    is not examined.
+    """
     if column.role in ("text", "datetime"):
         return 0.0
     both = pd.concat(halves)

@@ -1,17 +1,19 @@
 """Commands about the table: nb data use, nb data feedback."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bakebook.cli.errors import reported
 from bakebook.errors import BadInput
-from bakebook.params import Task
 from bakebook.paths import ROOT
 
+if TYPE_CHECKING:
+    from bakebook.params import Task
+
 app = typer.Typer(help="The table that the project learns from.", no_args_is_help=True)
-TASKS: dict[str, Task | None] = {
+TASKS: "dict[str, Task | None]" = {
     "auto": None,
     "classification": "classification",
     "regression": "regression",
@@ -47,7 +49,9 @@ def use(
         bool, typer.Option("--reset", help="Forget what params.yaml says about the columns.")
     ] = False,
 ) -> None:
-    """Take a table into the project, and write to params.yaml how it is read and what its columns are."""
+    """Take a table into the project, and write to params.yaml how it is read and what its columns
+    are.
+    """
     with reported():
         if task not in TASKS:
             raise BadInput(

@@ -41,7 +41,9 @@ def restore(file: Annotated[Path, typer.Argument(help="A file that nb db backup 
 
 @app.command()
 def export(file: Annotated[Path, typer.Argument(help="A new Parquet file.")]) -> None:
-    """Write every labelled prediction as a row of the table: review the file, then nb data feedback."""
+    """Write every labelled prediction as a row of the table: review the file, then nb data
+    feedback.
+    """
     with reported(), opened_store() as store:
         from bakebook.artifacts import read
         from bakebook.contracts import Signature

@@ -14,7 +14,9 @@ INTERRUPTED = 130  # as shells report SIGINT
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turns a Failure, an error of the system or an interrupt into one sentence and an exit code."""
+    """Turns a Failure, an error of the system or an interrupt into
+    one sentence and an exit code.
+    """
     try:
         yield
     except Failure as error:

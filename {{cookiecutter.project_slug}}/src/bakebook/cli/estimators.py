@@ -6,7 +6,6 @@ import typer
 
 from bakebook.cli.errors import reported
 from bakebook.errors import BadInput
-from bakebook.params import Task
 from bakebook.paths import ROOT
 
 
@@ -19,7 +18,7 @@ def list_estimators(
     with reported():
         from bakebook.contract.project import package_name
         from bakebook.models.onnx_support import listed
-        from bakebook.params import stage
+        from bakebook.params import Task, stage
 
         chosen: Any = task or stage("prepare")["task"]
         if chosen not in get_args(Task):

@@ -1,4 +1,6 @@
-"""The command `nb`, installed outside `src`, so that a project without the library says what is missing."""
+"""The command `nb`, installed outside `src`, so that a project without the library says what is
+missing.
+"""
 
 import sys
 

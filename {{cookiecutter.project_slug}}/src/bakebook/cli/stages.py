@@ -25,7 +25,7 @@ def check(
     reproducible: Annotated[
         bool,
         typer.Option(
-            help="Also run the pipeline in two clones that share only their inputs, and compare the outputs."
+            help="Also run the pipeline in two clones that share only inputs, and compare."
         ),
     ] = False,
 ) -> None:
@@ -81,7 +81,9 @@ def new(name: Stage) -> None:
 def doctor(
     fix: Annotated[bool, typer.Option("--fix", help="Fix what can be fixed without loss.")] = False,
 ) -> None:
-    """Inspect environment, library, DVC, MLflow and notebooks; exit with 1 when something stays wrong."""
+    """Inspect environment, library, DVC, MLflow and notebooks; exit with 1 when something stays
+    wrong.
+    """
     with reported():
         from bakebook.runner.doctor import report
 

@@ -66,6 +66,7 @@ def _validator(annotation: str) -> Callable[[Any], Any]:
     if not all(isinstance(node, ALLOWED_NODES) for node in ast.walk(tree)):
         raise ValueError("only names, [...] and | can be used")
     words = {**vars(typing), **vars(vocabulary)}
-    type_ = eval(compile(tree, "<annotation>", "eval"), words)  # noqa: S307 - names and subscripts only, see above
+    code = compile(tree, "<annotation>", "eval")  # names and subscripts only
+    type_ = eval(code, words)  # noqa: S307
     config = ConfigDict(strict=True, allow_inf_nan=False)
     return TypeAdapter(type_, config=config).validate_python

@@ -1,35 +1,16 @@
 """The contract: a stage, its notebook, its parameters and its dependencies agree."""
 
-import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from bakebook.contract import annotations, notebooks
 from bakebook.contract.dependencies import derived, is_derived
+from bakebook.contract.parameters import Fault, Faults, check_parameters, place
 from bakebook.contract.project import Project
 from bakebook.errors import BadInput, did_you_mean
 
 RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`, not a stage
 SETTINGS = {"stage_timeout": "Positive"}
 SYNC = "nb sync"  # the remedy of every fault that can be fixed automatically
-CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each parameter'
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something in the project's files that does not agree: where, what, and what to do about it."""
-
-    where: str
-    what: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what} → {self.remedy}"
-
-
-Faults = Iterator[Fault]
 
 
 def check(project: Project) -> list[Fault]:
@@ -43,7 +24,8 @@ def check(project: Project) -> list[Fault]:
 
 
 def require(project: Project, name: str) -> None:
-    """Raises BadInput with the stage's first fault, or with what is missing to run it, before anything runs.
+    """Raises BadInput with the stage's first fault, or with what is missing to run it, before
+    anything runs.
 
     Outputs in a notebook do not count: they do not change what a stage does.
     """
@@ -71,11 +53,11 @@ def executed(name: str) -> str:
 def _settings(project: Project) -> Faults:
     values = project.params.get(RUNNER) or {}
     if not isinstance(values, dict):
-        where = _place(project.params, RUNNER)
+        where = place(project.params, RUNNER)
         yield Fault(where, f"section '{RUNNER}' is no mapping", "write one name: value a line")
         return
     for key in values:
-        where = _place(values, key)
+        where = place(values, key)
         if key not in SETTINGS:
             remedy = did_you_mean(key, SETTINGS) or f"write one of: {', '.join(SETTINGS)}"
             yield Fault(where, f"unknown setting '{key}' in section '{RUNNER}'", remedy)
@@ -90,7 +72,7 @@ def _sections(project: Project) -> Faults:
         if name not in project.stages and name != RUNNER:
             remedy = did_you_mean(name, project.stages) or "remove it"
             yield Fault(
-                _place(project.params, name), f"section '{name}' belongs to no stage", remedy
+                place(project.params, name), f"section '{name}' belongs to no stage", remedy
             )
 
 
@@ -114,7 +96,7 @@ def _stage(project: Project, name: str) -> Faults:
         line = (error.text or "").strip()
         yield Fault(place, f"'{line}' is no valid Python ({error.msg})", "fix it")
         return
-    yield from _parameters(project, name)
+    yield from check_parameters(project, name)
     yield from _dependencies(project, name, needed)
     yield from _lists(project, name)
 
@@ -134,117 +116,22 @@ def _missing_notebook(project: Project, name: str) -> Faults:
         loose = set(project.notebooks) - set(project.stages)
         remedy = did_you_mean(name, loose) or "restore it from git"
         what = f"stage '{name}' has no notebook notebooks/{name}.ipynb"
-        yield Fault(_place(project.stages, name, "dvc.yaml"), what, remedy)
+        yield Fault(place(project.stages, name, "dvc.yaml"), what, remedy)
 
 
 def _command(project: Project, name: str) -> Faults:
     stage = project.stages[name]
     command = stage.get("cmd")
     if command != f"nb run {name}":
-        where = _place(stage, "cmd", "dvc.yaml")
+        where = place(stage, "cmd", "dvc.yaml")
         yield Fault(where, f"stage '{name}' runs '{command}' instead of 'nb run {name}'", SYNC)
-
-
-def _parameters(project: Project, name: str) -> Faults:
-    where = f"notebooks/{name}.ipynb"
-    cell = notebooks.parameters_cell(project.notebooks[name])
-    values = project.params.get(name)
-    if values is None and (name in project.params or cell is None):
-        values = {}
-    if values is None:
-        unused = set(project.params) - set(project.stages)
-        remedy = did_you_mean(name, unused) or "add it with the values of the parameters cell"
-        yield Fault("params.yaml", f"has no section '{name}'", remedy)
-        return
-    if not isinstance(values, dict):
-        yield Fault(
-            _place(project.params, name),
-            f"section '{name}' is no mapping",
-            "write one name: value a line",
-        )
-        return
-    if cell is None:
-        if values:
-            yield Fault(
-                where,
-                "has no cell tagged 'parameters'",
-                f"tag the cell with {CELL.format(stage=name)}",
-            )
-        return
-    section = notebooks.section(cell)
-    if section != name:
-        yield Fault(
-            where, f"its parameters cell takes stage '{section}'", f'write p = stage("{name}")'
-        )
-    declared = {parameter.name: parameter for parameter in notebooks.parameters(cell)}
-    yield from _set_names(name, values, declared)
-    yield from _declared_names(project, name, values, declared)
-    for key in values:
-        if key in declared:
-            yield from _value(name, values, declared[key])
-
-
-def _set_names(stage: str, values: Any, declared: dict[str, notebooks.Parameter]) -> Faults:
-    """Names that params.yaml sets and the notebook does not declare."""
-    for key in values:
-        where = _place(values, key)
-        if not notebooks.is_name(key):
-            shown = repr(annotations.plain(key))
-            yield Fault(
-                where, f"{shown} in section '{stage}' is no name that Python can use", "rename it"
-            )
-        elif key not in declared:
-            unset = set(declared) - set(values)
-            remedy = did_you_mean(key, unset) or "remove it, or nb sync to declare it"
-            yield Fault(where, f"unknown parameter '{key}' in section '{stage}'", remedy)
-
-
-def _declared_names(
-    project: Project, stage: str, values: Any, declared: dict[str, notebooks.Parameter]
-) -> Faults:
-    """Names that the notebook declares and params.yaml does not set, or that take another value."""
-    notebook = f"notebooks/{stage}.ipynb"
-    for key, parameter in declared.items():
-        if key not in values:
-            unknown = set(map(str, values)) - set(declared)
-            remedy = did_you_mean(key, unknown) or "add it"
-            what = f"section '{stage}' misses '{key}', which the notebook declares"
-            yield Fault(_place(project.params, stage), what, remedy)
-        correct = f'write p["{key}"]'
-        if parameter.key is None:
-            yield Fault(notebook, f"'{key}' has a value of its own in the parameters cell", correct)
-        elif parameter.key != key:
-            yield Fault(notebook, f"'{key}' takes p[\"{parameter.key}\"]", correct)
-
-
-def _value(stage: str, values: Any, parameter: notebooks.Parameter) -> Faults:
-    key = parameter.name
-    value = values[key]
-    notebook = f"notebooks/{stage}.ipynb"
-    if parameter.annotation is None:
-        type_ = type(annotations.plain(value)).__name__
-        yield Fault(
-            notebook, f"parameter '{key}' has no type", f'write {key}: {type_} = p["{key}"]'
-        )
-        return
-    annotation = ast.unparse(parameter.annotation)
-    try:
-        found = annotations.mismatch(value, annotation)
-    except annotations.UnknownType as error:
-        what = f"parameter '{key}' has the unknown type '{annotation}' ({error})"
-        yield Fault(notebook, what, "src/bakebook/params.py lists the types")
-        return
-    if found:
-        place = ".".join([stage, key, *found.path])
-        what = f"{place} is {found.shown} but should be {found.expected}"
-        yield Fault(_place(values, key), what, f"fix it ({annotation})")
 
 
 def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
     stage = project.stages[name]
     made = _made(project)
     declared = project.files(name, "deps")
-    where = _place(stage, "deps", "dvc.yaml")
+    where = place(stage, "deps", "dvc.yaml")
     for path in needed:
         if path not in declared:
             yield Fault(
@@ -268,7 +155,7 @@ def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
 def _lists(project: Project, name: str) -> Faults:
     """The stage's own params and its executed notebook."""
     stage = project.stages[name]
-    where = _place(project.stages, name, "dvc.yaml")
+    where = place(project.stages, name, "dvc.yaml")
     listed = stage.get("params") or []
     if name in project.params and name not in listed:
         yield Fault(where, f"stage '{name}' does not list its params '{name}'", SYNC)
@@ -277,7 +164,7 @@ def _lists(project: Project, name: str) -> Faults:
         if section is not None and section not in project.params:
             remedy = did_you_mean(section, project.params) or "remove it"
             what = f"stage '{name}' lists params '{entry}', which params.yaml does not have"
-            yield Fault(_place(stage, "params", "dvc.yaml"), what, remedy)
+            yield Fault(place(stage, "params", "dvc.yaml"), what, remedy)
     if executed(name) not in project.files(name, "outs"):
         yield Fault(where, f"stage '{name}' does not list {executed(name)} in outs", SYNC)
 
@@ -297,9 +184,3 @@ def _made(project: Project) -> set[str]:
             folders = list(PurePosixPath(path).parents)[:-1]
             made |= {path, *map(str, folders)}
     return made
-
-
-def _place(mapping: Any, key: Any, file: str = "params.yaml") -> str:
-    """File and line of a key of a ruamel mapping, or of the mapping itself when it does not have the key."""
-    line = mapping.lc.key(key)[0] if key in mapping else mapping.lc.line
-    return f"{file}:{line + 1}"

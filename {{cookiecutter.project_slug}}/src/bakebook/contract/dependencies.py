@@ -1,4 +1,6 @@
-"""What a stage depends on by its code: its notebook, modules of the project one by one, rooms of the library."""
+"""What a stage depends on by its code: its notebook, modules of the project one by one, rooms of
+the library.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,8 @@ from bakebook.paths import LIBRARY
 
 
 def derived(project: Project, stage: str) -> list[str]:
-    """The deps that follow from the notebook and its parameters, as paths from the root. Raises SyntaxError.
+    """The deps that follow from the notebook and its parameters, as paths from the root. Raises
+    SyntaxError.
 
     A parameter may name code too, such as `train: estimator: package.networks.NetworkClassifier`.
     """
@@ -20,17 +23,23 @@ def derived(project: Project, stage: str) -> list[str]:
     for value in _texts(project.params.get(stage)):
         if value.startswith(f"{project.package}."):
             used |= files_of(value, source)
-    paths = {_dependency(file, source) for file in used if file.stat().st_size}  # DVC warns of empty files
+    paths = {
+        _dependency(file, source) for file in used if file.stat().st_size
+    }  # DVC warns of empty files
     return [f"notebooks/{stage}.ipynb", *sorted(paths)]
 
 
 def is_derived(project: Project, path: str) -> bool:
-    """Whether a dependency is one that `derived` may list: code of the project or of the library."""
+    """Whether a dependency is one that `derived` may list: code of
+    the project or of the library.
+    """
     return path.startswith((f"src/{project.package}/", f"src/{LIBRARY.name}/"))
 
 
 def _dependency(file: Path, source: Path) -> str:
-    """A module of the project or at the top of the library by itself, any other of the library by its room."""
+    """A module of the project or at the top of the library by itself, any other of the library by
+    its room.
+    """
     parts = file.relative_to(source).parts
     is_in_room = parts[0] == LIBRARY.name and len(parts) > 2
     return "/".join(("src", *parts[:2])) if is_in_room else "/".join(("src", *parts))

@@ -1,34 +1,42 @@
 """Which source files a notebook or a module imports, directly or through others."""
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of a statement
+
 
 def imported_files(statements: list[ast.stmt], source: Path) -> set[Path]:
-    """The files below the folder `source` that the statements import, transitively. Raises SyntaxError."""
+    """The files below the folder `source` that the statements import, transitively. Raises
+    SyntaxError.
+    """
     tree = ast.Module(statements, [])
     return _closure(_imports(tree, source, source), source)
 
 
 def with_imports(file: Path, source: Path) -> set[Path]:
-    """A file below the folder `source` and the files there that it imports, transitively. Raises SyntaxError."""
+    """A file below the folder `source` and the files there that it imports, transitively. Raises
+    SyntaxError.
+    """
     return _closure({file}, source)
 
 
 def files_of(dotted: str, source: Path) -> set[Path]:
-    """The files that a dotted path names, such as package.networks.NetworkClassifier, and what they import."""
+    """The files that a dotted path names, such as package.networks.NetworkClassifier, and what they
+    import.
+    """
     return _closure(_files(source, dotted.split(".")), source)
 
 
 def top_level_names(statements: list[ast.stmt]) -> set[str]:
     """The first part of each absolute import: mlflow for `from mlflow.entities import Metric`."""
     names: set[str] = set()
-    for node in ast.walk(ast.Module(statements, [])):
+    for node in _import_statements(statements):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+        elif node.module and not node.level:
             names.add(node.module.split(".")[0])
     return names
 
@@ -53,15 +61,27 @@ def _imports_of(file: Path, source: Path) -> set[Path]:
 def _imports(tree: ast.Module, folder: Path, source: Path) -> set[Path]:
     """The files below `source` that a module in `folder` imports itself."""
     found: set[Path] = set()
-    for node in ast.walk(tree):
+    for node in _import_statements(tree.body):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 found |= _files(source, alias.name.split("."))
-        elif isinstance(node, ast.ImportFrom):
+        else:
             parts = _origin(node, folder, source)
             for alias in node.names:
                 found |= _files(source, [*parts, alias.name])
     return found
+
+
+def _import_statements(body: Iterable[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """The imports among statements and in blocks of these; expressions, which have none, are not
+    visited.
+    """
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        else:
+            for block in BLOCKS:
+                yield from _import_statements(getattr(node, block, ()))
 
 
 def _origin(node: ast.ImportFrom, folder: Path, source: Path) -> list[str]:
@@ -78,7 +98,9 @@ def _origin(node: ast.ImportFrom, folder: Path, source: Path) -> list[str]:
 
 
 def _files(source: Path, parts: list[str]) -> set[Path]:
-    """The files that `import a.b.c` executes: the `__init__.py` of each package on the way, and the module."""
+    """The files that `import a.b.c` executes: the `__init__.py` of each package on the way, and the
+    module.
+    """
     found = set()
     for end in range(1, len(parts) + 1):
         place = source.joinpath(*parts[:end])

@@ -1,4 +1,6 @@
-"""Notebooks as JSON: their code, their parameters cell, their canonical form and that of an executed one."""
+"""Notebooks as JSON: their code, their parameters cell, their canonical form and that of an
+executed one.
+"""
 
 import ast
 import hashlib
@@ -65,7 +67,9 @@ def text_of(cell: Cell) -> str:
 
 
 def python_of(cell: Cell) -> str:
-    """A cell's Python; IPython's magics and shell lines, and a whole cell of another language, become `pass`."""
+    """A cell's Python; IPython's magics and shell lines, and a whole cell of another language,
+    become `pass`.
+    """
     text = text_of(cell)
     if re.match(r"%%(?!time\b|timeit\b|capture\b)", text):
         return "pass"
@@ -129,7 +133,9 @@ def canonical(notebook: Notebook) -> Notebook:
 
 
 def normalised(executed: Notebook, root: Path) -> Notebook:
-    """An executed notebook without what differs between runs: times, random ids, addresses, places."""
+    """An executed notebook without what differs between runs: times,
+    random ids, addresses, places.
+    """
     patterns = volatile_text(root)
     cells = []
     for cell in executed["cells"]:
@@ -147,7 +153,9 @@ def normalised(executed: Notebook, root: Path) -> Notebook:
 
 
 def volatile_text(root: Path) -> dict[str, str]:
-    """Regular expressions of what an output may contain of this run and this place, and what replaces each."""
+    """Regular expressions of what an output may contain of this run and this place, and what
+    replaces each.
+    """
     places = {}
     for path, name in ((Path(sys.prefix), "environment"), (root, ".")):
         for form in _forms(path):
@@ -168,7 +176,9 @@ def heading(notebook: Notebook, index: int) -> str:
 
 
 def _forms(path: Path) -> set[str]:
-    """How a path may stand in an output: as the system writes it, with slashes, or with doubled backslashes."""
+    """How a path may stand in an output: as the system writes it, with slashes, or with doubled
+    backslashes.
+    """
     return {str(path), path.as_posix(), str(path).replace("\\", "\\\\")}
 
 

@@ -1,4 +1,6 @@
-"""The project as it stands on disk: parameters, stages and notebooks, read once, with the lines they stand on."""
+"""The project as it stands on disk: parameters, stages and notebooks, read once, with the lines
+they stand on.
+"""
 
 import io
 import os
@@ -28,7 +30,9 @@ REFERENCE = re.compile(r"\$\{([^}]+)\}")
 
 @dataclass(frozen=True)
 class Project:
-    """`params` and `pipeline` are ruamel's round-trip mappings: their `.lc` has the line of each key."""
+    """`params` and `pipeline` are ruamel's round-trip mappings: their `.lc` has the line of each
+    key.
+    """
 
     root: Path
     params: Any
@@ -45,7 +49,9 @@ class Project:
         return self.pipeline.get("stages") or {}
 
     def files(self, stage: str, *lists: str) -> list[str]:
-        """The paths of a stage's deps, outs, metrics or plots, with `${...}` replaced from params.yaml."""
+        """The paths of a stage's deps, outs, metrics or plots, with `${...}` replaced from
+        params.yaml.
+        """
         found = []
         for list_ in lists:
             for entry in self.stages[stage].get(list_) or []:
@@ -62,7 +68,9 @@ class Project:
         return REFERENCE.sub(lambda match: str(self._value(match[1])), text)
 
     def upstream(self, stage: str) -> list[str]:
-        """The stages whose outputs `stage` needs, directly or not, in the order in which they run."""
+        """The stages whose outputs `stage` needs, directly or not,
+        in the order in which they run.
+        """
         makers = {path: name for name in self.stages for path in self.made(name)}
         found: list[str] = []
 
@@ -95,7 +103,9 @@ class Project:
 
 
 def load(root: Path) -> Project:
-    """Reads params.yaml, dvc.yaml and all notebooks. Raises BadInput on the first that cannot be read."""
+    """Reads params.yaml, dvc.yaml and all notebooks. Raises BadInput on the first that cannot be
+    read.
+    """
     paths = sorted((root / "notebooks").glob("*.ipynb"))
     pipeline = _mapping(root / "dvc.yaml")
     _check_shape(pipeline)
@@ -152,7 +162,9 @@ def write_pipeline(project: Project) -> None:
 
 
 def _normalised(path: str) -> str:
-    """The path as DVC knows it: `reports/plots` for `./reports/plots/`; an address stays as it is."""
+    """The path as DVC knows it: `reports/plots` for
+    `./reports/plots/`; an address stays as it is.
+    """
     return path if "://" in path else Path(os.path.normpath(path)).as_posix()
 
 

@@ -1,4 +1,6 @@
-"""Writes what can be derived: dependencies, missing parameters, canonical notebooks, and the files of a new stage."""
+"""Writes what can be derived: dependencies, missing parameters, canonical notebooks, and the files
+of a new stage.
+"""
 
 import re
 from contextlib import suppress
@@ -26,7 +28,8 @@ NEW_CELLS = (
     (
         "code",
         "parameters",
-        'from bakebook.params import Count, stage\n\np = stage("{name}")\nrows: Count = p["rows"]  # rows to show',
+        "from bakebook.params import Count, stage\n\n"
+        'p = stage("{name}")\nrows: Count = p["rows"]  # rows to show',
     ),
     ("code", "", "from bakebook import artifacts, paths"),
     ("markdown", "", "## The table"),
@@ -89,7 +92,9 @@ def _sync_notebook(project: Project, path: Path) -> bool:
 
 
 def _declare(project: Project, stage: str, notebook: notebooks.Notebook) -> None:
-    """Adds to the parameters cell a line for each parameter that params.yaml has and the cell does not."""
+    """Adds to the parameters cell a line for each parameter that params.yaml has and the cell does
+    not.
+    """
     cell = notebooks.parameters_cell(notebook)
     values = project.params.get(stage)
     if cell is None or not isinstance(values, dict):

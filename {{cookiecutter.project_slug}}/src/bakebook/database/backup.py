@@ -15,7 +15,10 @@ from bakebook.files import PART
 CHUNK_ROWS = 10_000  # that are copied at a time
 SQLITE_HEADER = b"SQLite format 3\0"
 MIGRATION_LOCK = 20_261_121  # of PostgreSQL: one migration at a time
-NEXT_LABEL_ID = "SELECT setval(pg_get_serial_sequence('labels', 'id'), greatest(1, (SELECT max(id) FROM labels)))"
+NEXT_LABEL_ID = (
+    "SELECT setval(pg_get_serial_sequence('labels', 'id'),"
+    " greatest(1, (SELECT max(id) FROM labels)))"
+)
 NAME_BACKUP = "name a file that nb db backup made"
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import from_json, to_json
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError as PoolTimeout
 
 from bakebook.errors import NoSpace, Unreachable, first_line, out_of_space
 
@@ -21,7 +20,9 @@ def is_sqlite(url: str) -> bool:
 
 
 def connect(url: str, synchronous: str) -> sa.Engine:
-    """An engine; `synchronous` is SQLite's: NORMAL survives a killed process, FULL also a power failure."""
+    """An engine; `synchronous` is SQLite's: NORMAL survives a killed process, FULL also a power
+    failure.
+    """
     if is_sqlite(url):
         return _sqlite_engine(url, synchronous)
     arguments = {
@@ -41,7 +42,9 @@ def connect(url: str, synchronous: str) -> sa.Engine:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Turns an error of the database into Unreachable or NoSpace; a violated constraint stays as it is."""
+    """Turns an error of the database into Unreachable or NoSpace; a violated constraint stays as it
+    is.
+    """
     try:
         yield
     except IntegrityError:

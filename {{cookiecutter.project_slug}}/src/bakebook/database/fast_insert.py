@@ -1,4 +1,6 @@
-"""The fast way to store predictions in SQLite: its own driver, without SQLAlchemy, takes half the time of a commit."""
+"""The fast way to store predictions in SQLite: its own driver, without SQLAlchemy, takes half the
+time of a commit.
+"""
 
 import sqlite3
 from collections.abc import Mapping, Sequence

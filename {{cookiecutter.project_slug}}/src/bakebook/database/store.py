@@ -4,7 +4,6 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bakebook.database import fast_insert
 from bakebook.database.engine import answering, connect, is_sqlite
+from bakebook.database.queries import WITH_LABEL, Filter, PredictionPage, Row, conditions
 from bakebook.database.schema import labels, predictions, tokens
 from bakebook.errors import BadInput
 
@@ -27,45 +27,6 @@ MIGRATIONS = Path(__file__).with_name("migrations")
 SEARCHED_PER_SHOWN = (
     20  # predictions that the queue reads for each that it shows, to group equal ones
 )
-
-_later = labels.alias("later")
-_is_newest = ~sa.exists().where(
-    _later.c.prediction_id == labels.c.prediction_id,
-    _later.c.id > labels.c.id,
-)
-_labelled = predictions.outerjoin(
-    labels,
-    sa.and_(labels.c.prediction_id == predictions.c.id, _is_newest),
-)
-_with_label = sa.select(
-    *predictions.c,
-    labels.c.label,
-    labels.c.labelled_by,
-    labels.c.labelled_at,
-).select_from(_labelled)
-
-Row = dict[str, Any]  # a row of a table, by column
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which predictions are asked for; what is empty does not restrict them."""
-
-    before: str = ""  # an id
-    model_version: str = ""
-    predicted: str = ""
-    labelled: bool | None = None
-    wrong: bool = False  # only those whose label differs
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class PredictionPage:
-    """Predictions with their newest label, the newest first, and the `before` of the next page, if there is one."""
-
-    rows: list[Row]
-    following: str | None
 
 
 def new_id() -> str:
@@ -79,7 +40,9 @@ def new_id() -> str:
 
 
 class Store:
-    """A database, SQLite or PostgreSQL. Each method commits before it returns, or raises Unreachable or NoSpace."""
+    """A database, SQLite or PostgreSQL. Each method commits before it returns, or raises
+    Unreachable or NoSpace.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -112,7 +75,9 @@ class Store:
             return connection.scalar(query) or ""
 
     def add_predictions_now(self, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Stores predictions without waiting; False where that is impossible: a server, or a file that is locked."""
+        """Stores predictions without waiting; False where that is impossible: a server, or a file
+        that is locked.
+        """
         if not self.is_embedded:
             return False
         try:
@@ -123,13 +88,17 @@ class Store:
         return True
 
     def checkpoint(self) -> None:
-        """Moves what was committed from SQLite's log to the database itself, so that no commit waits for it."""
+        """Moves what was committed from SQLite's log to the database itself, so that no commit
+        waits for it.
+        """
         if self.is_embedded:
             with answering(), self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
     def add_predictions(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Stores all predictions or none. A connection that was lost since the last call is opened again, once."""
+        """Stores all predictions or none. A connection that was lost since the last call is opened
+        again, once.
+        """
         with answering():
             try:
                 self._insert(rows)
@@ -146,12 +115,16 @@ class Store:
                 connection.execute(predictions.insert(), rows)
 
     def add_labels(self, given: Sequence[tuple[str, str]], labelled_by: str) -> list[bool]:
-        """Whether each label (prediction id, label) was new. An unknown id raises KeyError, and stores none of them."""
+        """Whether each label (prediction id, label) was new. An unknown id raises KeyError, and
+        stores none of them.
+        """
         with answering(), self._careful.begin() as connection:
             return [_add_label(connection, id_, label, labelled_by) for id_, label in given]
 
     def classes(self, ids: Sequence[str]) -> dict[str, list[str]]:
-        """The classes that each prediction chose from, none for a number. An unknown id raises KeyError."""
+        """The classes that each prediction chose from, none for a number. An unknown id raises
+        KeyError.
+        """
         query = sa.select(predictions.c.id, predictions.c.probabilities).where(
             predictions.c.id.in_(ids)
         )
@@ -160,14 +133,14 @@ class Store:
 
     def list_predictions(self, limit: int, filter_: Filter) -> PredictionPage:
         """At most `limit` predictions."""
-        query = _with_label.where(*_conditions(filter_)).order_by(predictions.c.id.desc())
+        query = WITH_LABEL.where(*conditions(filter_)).order_by(predictions.c.id.desc())
         found = self._all(query.limit(limit + 1))
         has_more = len(found) > limit
         return PredictionPage(found[:limit], found[limit - 1]["id"] if has_more else None)
 
     def prediction(self, id_: str) -> Row | None:
         """One prediction with its newest label."""
-        found = self._all(_with_label.where(predictions.c.id == id_))
+        found = self._all(WITH_LABEL.where(predictions.c.id == id_))
         return found[0] if found else None
 
     def queue(self, limit: int) -> list[Row]:
@@ -175,7 +148,7 @@ class Store:
 
         Predictions with equal inputs and classes are one row, which has the `ids` of all.
         """
-        query = _with_label.where(labels.c.id.is_(None)).limit(limit * SEARCHED_PER_SHOWN)
+        query = WITH_LABEL.where(labels.c.id.is_(None)).limit(limit * SEARCHED_PER_SHOWN)
         query = query.order_by(predictions.c.uncertainty.desc(), predictions.c.id.desc())
         found: dict[bytes, Row] = {}
         for row in self._all(query):
@@ -187,7 +160,7 @@ class Store:
 
     def labelled(self) -> list[Row]:
         """Every prediction that has a label, the oldest first."""
-        return self._all(_with_label.where(labels.c.id.is_not(None)).order_by(predictions.c.id))
+        return self._all(WITH_LABEL.where(labels.c.id.is_not(None)).order_by(predictions.c.id))
 
     def count(self) -> dict[str, int]:
         """How many predictions there are, and how many of them have a label."""
@@ -223,25 +196,6 @@ class Store:
     def _all(self, query: sa.Select[Any]) -> list[Row]:
         with answering(), self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _conditions(filter_: Filter) -> list[sa.ColumnElement[bool]]:
-    found: list[sa.ColumnElement[bool]] = []
-    if filter_.before:
-        found.append(predictions.c.id < filter_.before)
-    if filter_.model_version:
-        found.append(predictions.c.model_version == filter_.model_version)
-    if filter_.predicted:
-        found.append(predictions.c.predicted == filter_.predicted)
-    if filter_.labelled is not None:
-        found.append(labels.c.id.is_not(None) if filter_.labelled else labels.c.id.is_(None))
-    if filter_.wrong:
-        found.append(labels.c.label != predictions.c.predicted)
-    if filter_.since:
-        found.append(predictions.c.made_at >= filter_.since)
-    if filter_.until:
-        found.append(predictions.c.made_at < filter_.until)
-    return found
 
 
 def _add_label(connection: sa.Connection, id_: str, label: str, labelled_by: str) -> bool:

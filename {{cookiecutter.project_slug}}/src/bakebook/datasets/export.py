@@ -26,14 +26,18 @@ DETAILS = {
 
 @dataclass(frozen=True)
 class Exported:
-    """How many labelled predictions were written, and how many belong to a model of another table."""
+    """How many labelled predictions were written, and how many
+    belong to a model of another table.
+    """
 
     rows: int
     of_another_table: int
 
 
 def export(store: Store, signature: Signature, target: Path) -> Exported:
-    """Writes every labelled prediction as a row of the table to a new Parquet file, its label as the target."""
+    """Writes every labelled prediction as a row of the table to a new Parquet file, its label as
+    the target.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -52,7 +56,9 @@ def export(store: Store, signature: Signature, target: Path) -> Exported:
 
 
 def _belongs(row: Mapping[str, Any], signature: Signature) -> bool:
-    """Whether a prediction can be a row of the model's table: it has one of its inputs and one of its classes."""
+    """Whether a prediction can be a row of the model's table: it has one of its inputs and one of
+    its classes.
+    """
     names = {column.name for column in signature.inputs}
     has_input = not names.isdisjoint(row["inputs"])
     return has_input and (signature.classes is None or row["label"] in signature.classes)
@@ -70,7 +76,9 @@ def _columns(rows: list[dict[str, Any]], signature: Signature) -> dict[str, list
 
 
 def _value(value: Any, column: Input) -> Any:
-    """A stored input as a value of its column: the database has times as text, and a category may be a number."""
+    """A stored input as a value of its column: the database has times as text, and a category may
+    be a number.
+    """
     if value is None:
         return None
     if column.role == "datetime":

@@ -18,7 +18,9 @@ MOST_NAMED = 10  # classes in a message
 
 
 def take_feedback(root: Path, file: Path) -> list[str]:
-    """Adds labelled predictions to those of the project and returns lines for the user; a later label replaces one."""
+    """Adds labelled predictions to those of the project and returns lines for the user; a later
+    label replaces one.
+    """
     project = load(root)
     ingest = project.params["ingest"]
     target = str(project.params["prepare"]["target"])
@@ -41,7 +43,8 @@ def take_feedback(root: Path, file: Path) -> list[str]:
     labels = ", ".join(f"{count} {name}" for name, count in counts.items())
     wrong = (rows["predicted"].astype(str) != rows[target].astype(str)).sum()
     return [
-        f"{FEEDBACK}: {len(rows)} labelled predictions, {len(given)} of them from {file} ({labels})",
+        f"{FEEDBACK}: {len(rows)} labelled predictions, "
+        f"{len(given)} of them from {file} ({labels})",
         f"the model had predicted {wrong} of them differently; review them, then dvc repro",
     ]
 

@@ -1,4 +1,6 @@
-"""Gets a table's source into the project: a file, several files, an address that DVC knows, or a database's answer."""
+"""Gets a table's source into the project: a file, several files, an address that DVC knows, or a
+database's answer.
+"""
 
 import glob
 import os
@@ -58,7 +60,9 @@ def fetched(root: Path, source: str, query: str) -> Iterator[Fetched]:
 
 @contextmanager
 def moved_in(root: Path, source: Fetched) -> Iterator[None]:
-    """The source in its place of the project; when the block fails, what was there before comes back."""
+    """The source in its place of the project; when the block fails, what was there before comes
+    back.
+    """
     target = root / source.final
     if source.place.resolve() == target.resolve():
         yield
@@ -78,7 +82,9 @@ def moved_in(root: Path, source: Fetched) -> Iterator[None]:
 
 
 def track(root: Path, final: PurePosixPath, source: str) -> None:
-    """Adds the source to DVC, with its address where DVC can fetch it again; files of git stay with git."""
+    """Adds the source to DVC, with its address where DVC can fetch it again; files of git stay with
+    git.
+    """
     command = ["git", "ls-files", "--", str(final)]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if listed.stdout.strip():
@@ -116,7 +122,9 @@ def without_secrets(address: str) -> str:
 
 
 def _from_database(address: str, query: str, folder: Path) -> Path:
-    """The answer of a database, as Parquet. It needs the driver of the database, such as psycopg."""
+    """The answer of a database, as Parquet. It needs the driver of
+    the database, such as psycopg.
+    """
     import sqlalchemy
 
     if not query:
@@ -150,7 +158,9 @@ def _from_database(address: str, query: str, folder: Path) -> Path:
 
 
 def _from_files(root: Path, source: str, folder: Path) -> Fetched:
-    """A file, a folder, or several files by a pattern, copied unless they are in data/raw already."""
+    """A file, a folder, or several files by a pattern, copied
+    unless they are in data/raw already.
+    """
     within = _place_in_raw(root, source)
     if within:
         return Fetched(root / within, within)
@@ -177,7 +187,9 @@ def _from_files(root: Path, source: str, folder: Path) -> Fetched:
 
 
 def _place_in_raw(root: Path, source: str) -> PurePosixPath | None:
-    """The path from the root of a source that is in data/raw, given from the root or from the working directory."""
+    """The path from the root of a source that is in data/raw, given from the root or from the
+    working directory.
+    """
     for given in (root / source, Path(source).expanduser().absolute()):
         place = PurePosixPath(Path(os.path.relpath(given, root)).as_posix())
         if given.exists() and place.is_relative_to(RAW):

@@ -54,7 +54,9 @@ def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Pr
 
 
 def write_roles(project: Project, target: str, task: str, roles: Mapping[str, Proposal]) -> None:
-    """The section `prepare`: the target and each column's role, with a reason where it is not obvious."""
+    """The section `prepare`: the target and each column's role, with a reason where it is not
+    obvious.
+    """
     section = project.params["prepare"]
     section["target"] = target
     section["task"] = task
@@ -116,9 +118,11 @@ def write_readme(root: Path, params: Any, table: pd.DataFrame) -> None:
     roles = prepare["roles"]
     size = f"{len(table)} rows × {len(table.columns)} columns"
     lines = [
-        f"`{params['ingest']['source']}`: {size}; `{prepare['target']}` is predicted ({prepare['task']}).",
+        f"`{params['ingest']['source']}`: {size}; "
+        f"`{prepare['target']}` is predicted ({prepare['task']}).",
         "",
-        f"- {describe['data_name']}, from {describe['data_source']}; licence: {describe['data_license']}",
+        f"- {describe['data_name']}, from {describe['data_source']}; "
+        f"licence: {describe['data_license']}",
     ]
     for role in dict.fromkeys(roles.values()):
         names = ", ".join(name for name, one in roles.items() if one == role)

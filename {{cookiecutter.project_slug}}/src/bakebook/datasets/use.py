@@ -1,4 +1,6 @@
-"""Takes a table into the project and writes down how it is read and what its columns are: `nb data use`."""
+"""Takes a table into the project and writes down how it is read and what its columns are: `nb data
+use`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ MOST_NAMED = 20  # columns in a message
 
 @dataclass(frozen=True)
 class Request:
-    """What a person says about the table; what is empty is guessed, or stays as params.yaml has it."""
+    """What a person says about the table; what is empty is guessed,
+    or stays as params.yaml has it.
+    """
 
     source: str = ""
     target: str = ""
@@ -41,7 +45,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Understood:
-    """A table and what was found out about it. `is_known` when params.yaml already describes its columns."""
+    """A table and what was found out about it. `is_known` when params.yaml already describes its
+    columns.
+    """
 
     table: pd.DataFrame
     options: ReadOptions
@@ -52,9 +58,11 @@ class Understood:
 
 
 def use(root: Path, request: Request) -> list[str]:
-    """Takes the table into the project and returns lines for the user. Raises BadInput before anything is changed.
+    """Takes the table into the project and returns lines for the user. Raises BadInput before
+    anything is changed.
 
-    For columns that the project knows, params.yaml keeps its roles, contract, estimator and description.
+    For columns that the project knows, params.yaml keeps its roles, contract, estimator and
+    description.
     """
     project = load(root)
     source = request.source or str(project.params["ingest"]["source"])

@@ -1,4 +1,6 @@
-"""What skl2onnx needs to convert gradient boosting exactly: converters of other libraries, thresholds of 32 bits."""
+"""What skl2onnx needs to convert gradient boosting exactly: converters of other libraries,
+thresholds of 32 bits.
+"""
 
 from copy import deepcopy
 from itertools import chain
@@ -37,7 +39,8 @@ def register(estimator: type) -> None:
 
 
 def with_float32_thresholds(model: Pipeline) -> Pipeline:
-    """A copy whose histogram gradient boosting has thresholds of 32 bits, which skl2onnx would round to the nearest.
+    """A copy whose histogram gradient boosting has thresholds of 32 bits, which skl2onnx would
+    round to the nearest.
 
     `_predictors` is private to scikit-learn; `nox -s estimators` fails when it changes.
     """
@@ -52,7 +55,8 @@ def with_float32_thresholds(model: Pipeline) -> Pipeline:
 def _round_down(thresholds: np.ndarray) -> np.ndarray:
     """The greatest float32 that is not above each threshold.
 
-    A float32 value is below or equal to a threshold exactly when it is below or equal to the rounded one.
+    A float32 value is below or equal to a threshold exactly when it is below or equal to the
+    rounded one.
     """
     nearest = thresholds.astype(np.float32)
     below = np.nextafter(nearest, np.float32(-np.inf))
@@ -60,9 +64,12 @@ def _round_down(thresholds: np.ndarray) -> np.ndarray:
 
 
 def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
-    """onnxmltools' converter, which is given float32 thresholds: it takes the model's dump from this one function."""
-    from onnxmltools.convert.lightgbm.operator_converters import LightGbm as converter  # noqa: N813 - a module
+    """onnxmltools' converter, which is given float32 thresholds: it takes the model's dump from
+    this one function.
+    """
+    from onnxmltools.convert.lightgbm import operator_converters
 
+    converter = operator_converters.LightGbm
     dump = converter.dump_booster_model
 
     def dump_rounded(*args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,6 @@
-"""How values become the tensors of the model: one code for training and for serving. It needs only numpy."""
+"""How values become the tensors of the model: one code for training and for serving. It needs only
+numpy.
+"""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,15 +14,18 @@ from bakebook.tables.values import as_text, as_time, in_utc
 
 Tensors = dict[str, np.ndarray]
 TensorType = Literal["number", "category", "text"]
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"  # stands for every category that was too rare, or absent, in training
+# Stands for every category that was too rare, or absent, in training
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 # Scripts without blanks between words: each sign is a word.
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w\w+")
 
 
 def encode(column: Input, values: Iterable[Any]) -> Tensors:
-    """The tensors (n,) of one input by name: float32 for numbers, booleans and times, object for texts.
+    """The tensors (n,) of one input by name: float32 for numbers, booleans and times, object for
+    texts.
 
-    A missing value is None, NaN or NaT. Raises ValueError when a value does not have the input's role.
+    A missing value is None, NaN or NaT. Raises ValueError when a value does not have the input's
+    role.
     """
     return _ENCODERS[column.role](column, values)
 
@@ -37,7 +42,9 @@ def tensor_types(column: Input) -> dict[str, TensorType]:
 
 
 def parts_of_time(values: Iterable[Any]) -> Tensors:
-    """Every part of a time as float32 (n,), NaN where it is missing; a time without a zone is taken as UTC."""
+    """Every part of a time as float32 (n,), NaN where it is missing; a time without a zone is taken
+    as UTC.
+    """
     seconds = _times(values)
     missing = np.isnat(seconds)
     second = seconds.astype("datetime64[s]").astype("int64")
@@ -85,7 +92,9 @@ def _encode_categories(column: Input, values: Iterable[Any]) -> Tensors:
 
 
 def _encode_texts(column: Input, values: Iterable[Any]) -> Tensors:
-    """Words in lower case with one blank between them, so that ONNX and scikit-learn split them alike."""
+    """Words in lower case with one blank between them, so that ONNX and scikit-learn split them
+    alike.
+    """
     texts = [" ".join(WORD.findall(as_text(value).lower())) for value in values]
     return {column.name: np.array(texts, dtype=object)}
 

@@ -32,7 +32,8 @@ def build(
 ) -> BaseEstimator:
     """An unfitted estimator from its dotted path, seeded where it takes a seed.
 
-    A classifier without probabilities is wrapped in a calibration. Raises BadInput for an unknown path or name.
+    A classifier without probabilities is wrapped in a calibration. Raises BadInput for an unknown
+    path or name.
     """
     class_ = _class(estimator, task)
     check_names(class_(), hyperparameters, f"{class_.__name__} has no hyperparameter")
@@ -57,7 +58,8 @@ def dotted(class_: type) -> str:
 def check_names(estimator: Any, names: Iterable[Any], problem: str) -> None:
     """Raises BadInput, beginning with `problem`, for a name that is not a hyperparameter.
 
-    LightGBM takes more names than it lists: there, only a name that is almost the same as a listed one is an error.
+    LightGBM takes more names than it lists: there, only a name that is almost the same as a listed
+    one is an error.
     """
     known = estimator.get_params(deep=False)
     parameters = inspect.signature(type(estimator)).parameters.values()
@@ -70,7 +72,9 @@ def check_names(estimator: Any, names: Iterable[Any], problem: str) -> None:
 
 
 def hyperparameters(model: Pipeline) -> pd.DataFrame:
-    """Every hyperparameter of the trained estimator: its value, and whether it differs from the library's default."""
+    """Every hyperparameter of the trained estimator: its value, and whether it differs from the
+    library's default.
+    """
     estimator = inner(model)
     parameters = inspect.signature(type(estimator)).parameters
     rows = {}
@@ -88,7 +92,9 @@ def inner(model: Pipeline) -> Any:
 
 
 def prefix(model: Pipeline) -> str:
-    """What `set_params` of the pipeline needs before the name of a hyperparameter of the estimator."""
+    """What `set_params` of the pipeline needs before the name of a
+    hyperparameter of the estimator.
+    """
     is_calibrated = isinstance(model.named_steps["estimator"], CalibratedClassifierCV)
     return "estimator__estimator__" if is_calibrated else "estimator__"
 

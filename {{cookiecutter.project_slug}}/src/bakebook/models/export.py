@@ -25,7 +25,8 @@ MOST_SHOWN = 5  # rows that a failed comparison names
 def convert(model: Pipeline, schema: Schema) -> bytes:
     """The ONNX file: one input (n, 1) per tensor.
 
-    Its outputs are the place of the class (n,) and the probabilities (n, classes), or the number (n, 1).
+    Its outputs are the place of the class (n,) and the probabilities (n, classes), or the number
+    (n, 1).
     """
     estimator = model.named_steps["estimator"]
     register(type(estimator))
@@ -51,7 +52,9 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
 
 
 def signature(onnx: bytes, schema: Schema, reading: ReadOptions) -> Signature:
-    """What a caller must know: the file's hash, inputs and classes, and how a file of rows is read."""
+    """What a caller must know: the file's hash, inputs and classes,
+    and how a file of rows is read.
+    """
     dtypes = {column.name: reading.columns[column.name] for column in schema.inputs}
     asked = {
         name: "number" if dtype == "integer" else dtype for name, dtype in dtypes.items()
@@ -69,7 +72,9 @@ def signature(onnx: bytes, schema: Schema, reading: ReadOptions) -> Signature:
 
 
 def with_examples(model: Model, table: pd.DataFrame, most: int = 5) -> Signature:
-    """The model's signature with a few rows of the table and their predictions, by which a copy can be checked."""
+    """The model's signature with a few rows of the table and their predictions, by which a copy can
+    be checked.
+    """
     names = [column.name for column in model.signature.inputs]
     places = np.unique(np.linspace(0, len(table) - 1, most).astype(int))
     rows = [_plain_row(row) for row in table[names].iloc[places].to_dict("records")]
@@ -83,8 +88,9 @@ def compare(
 ) -> pd.DataFrame:
     """Row by row: estimator, onnx, difference and behind, the worst row first.
 
-    `difference` is the largest of a row's probabilities; for a number, it is relative to the spread of the predictions.
-    `behind` is how much less probable the estimator finds the class that ONNX predicts: 0 for the same class or a tie.
+    `difference` is the largest of a row's probabilities; for a number, it is relative to the spread
+    of the predictions. `behind` is how much less probable the estimator finds the class that ONNX
+    predicts: 0 for the same class or a tie.
     """
     predicted: np.ndarray = model.predict(X)
     behind = np.zeros(len(X))
@@ -119,7 +125,8 @@ def stop_if_different(comparison: pd.DataFrame, tolerance: float) -> str:
     worst = wrong.max(axis=1).head(MOST_SHOWN)
     named = ", ".join(f"row {row} ({difference:.2g})" for row, difference in worst.items())
     raise CheckFailed(
-        f"ONNX and the estimator differ on {len(wrong)} of {len(comparison)} rows by more than {tolerance:g}: {named}",
+        f"ONNX and the estimator differ on {len(wrong)} of {len(comparison)} rows"
+        f" by more than {tolerance:g}: {named}",
         "raise export.tolerance knowingly, or choose another estimator",
     )
 

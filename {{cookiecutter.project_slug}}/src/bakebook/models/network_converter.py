@@ -1,4 +1,6 @@
-"""Converts a neural network to ONNX: any estimator whose `layers_` are weights and biases with rectifiers between them."""
+"""Converts a neural network to ONNX: any estimator whose `layers_` are weights and biases with
+rectifiers between them.
+"""
 
 from typing import Any
 
@@ -14,7 +16,9 @@ from bakebook.models.converters import CLASSIFIER_OPTIONS
 
 
 def register_network(estimator: type) -> None:
-    """Lets skl2onnx convert a class of networks; `layers_` has pairs of weights (inputs, outputs) and bias (outputs,)."""
+    """Lets skl2onnx convert a class of networks; `layers_` has pairs of weights (inputs, outputs)
+    and bias (outputs,).
+    """
     name = estimator.__name__
     if hasattr(estimator, "predict_proba"):
         shapes = calculate_linear_classifier_output_shapes

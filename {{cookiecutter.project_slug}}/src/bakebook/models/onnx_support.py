@@ -9,7 +9,8 @@ from bakebook.models.estimators import GROUPS, dotted
 from bakebook.params import Task
 
 EXPORTED = "exports to ONNX"
-# Why an estimator failed on some table. Every other one listed was exported from tables with gaps, unseen categories,
+# Why an estimator failed on some table. Every other one listed was exported from tables with gaps,
+# unseen categories,
 # texts and dates, and ONNX predicted the same; `export` proves it again for each model.
 NOT_EXPORTED = {
     "CategoricalNB": "it takes no number below zero",
@@ -31,7 +32,8 @@ NOT_EXPORTED = {
     "RadiusNeighborsRegressor": "onnxruntime fails on rows without a neighbour",
     "TransformedTargetRegressor": "skl2onnx has no converter",
 }
-# Parts of names of estimators that predict several targets, take one column, or need another estimator
+# Parts of names of estimators that predict several targets, take one column, or need another
+# estimator
 UNSUITABLE = [
     "CCA",
     "IsotonicRegression",
@@ -57,7 +59,9 @@ NETWORKS: dict[Task, str] = {
 
 
 def listed(task: Task, package: str) -> Iterator[tuple[str, str]]:
-    """The dotted path of each estimator for the task, and what is known of it; `package` has the networks."""
+    """The dotted path of each estimator for the task, and what is known of it; `package` has the
+    networks.
+    """
     filter_ = "classifier" if task == "classification" else "regressor"
     for name, class_ in all_estimators(filter_):
         if not any(part in name for part in UNSUITABLE):

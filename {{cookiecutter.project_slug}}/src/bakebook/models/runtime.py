@@ -1,4 +1,6 @@
-"""The model as it is served: an ONNX file and its signature. It needs onnxruntime, numpy and pydantic."""
+"""The model as it is served: an ONNX file and its signature. It needs onnxruntime, numpy and
+pydantic.
+"""
 
 import contextlib
 import hashlib
@@ -20,8 +22,8 @@ Columns = Mapping[str, Sequence[Any] | np.ndarray]  # the values of each input, 
 class Prediction:
     """What the model predicts for n rows.
 
-    `values` (n,) are names of classes, or numbers. `probabilities` (n, classes) follow the order of the signature's
-    classes, and are None when a number is predicted.
+    `values` (n,) are names of classes, or numbers. `probabilities` (n, classes) follow the order of
+    the signature's classes, and are None when a number is predicted.
     """
 
     values: np.ndarray
@@ -55,7 +57,9 @@ class Model:
         return cls(content, Signature.model_validate_json(Path(signature).read_bytes()))
 
     def predict(self, columns: Columns) -> Prediction:
-        """Predicts rows that are given by column. Raises ValueError when a column is missing or has another role."""
+        """Predicts rows that are given by column. Raises ValueError when a column is missing or has
+        another role.
+        """
         tensors = dict(zip(self._tensor_names, self._tensors(columns), strict=True))
         outputs = self._session.run(None, tensors)
         if self.classes is None:
@@ -63,7 +67,9 @@ class Model:
         return Prediction(self._labels[outputs[0]], outputs[1])
 
     def _tensors(self, columns: Columns) -> list[np.ndarray]:
-        """One array (n, 1) per input of the graph. Numbers are converted together, in a fifth of the time of a row."""
+        """One array (n, 1) per input of the graph. Numbers are converted together, in a fifth of
+        the time of a row.
+        """
         inputs = self.signature.inputs
         if self._is_numeric:
             with contextlib.suppress(

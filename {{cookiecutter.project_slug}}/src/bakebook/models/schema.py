@@ -1,4 +1,6 @@
-"""From a table to X and y: which columns a model learns from, and what the training rows show of them."""
+"""From a table to X and y: which columns a model learns from, and what the training rows show of
+them.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,7 +23,9 @@ MOST_TARGET_LEVELS = 2000
 def describe_inputs(
     table: pd.DataFrame, target: str, task: Task, roles: Mapping[str, str]
 ) -> Schema:
-    """The schema as far as names and roles go. Raises BadInput where table and roles do not match."""
+    """The schema as far as names and roles go. Raises BadInput
+    where table and roles do not match.
+    """
     columns = [str(name) for name in table.columns]
     _check_names(columns, target, roles)
     inputs = []
@@ -38,7 +42,9 @@ def describe_inputs(
 
 
 def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
-    """The schema with what the training rows show: classes, categories, ranges, the parts of times that vary."""
+    """The schema with what the training rows show: classes, categories, ranges, the parts of times
+    that vary.
+    """
     classes = None
     if schema.task == "classification":
         classes = _classes(train[schema.target])
@@ -58,7 +64,9 @@ def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
 
 
 def to_X(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
-    """The tensors of all inputs side by side (n, tensors), encoded as the served model encodes them."""
+    """The tensors of all inputs side by side (n, tensors), encoded as the served model encodes
+    them.
+    """
     columns: dict[str, np.ndarray] = {}
     for column in schema.inputs:
         columns |= encode(column, table[column.name].to_numpy())
@@ -66,7 +74,9 @@ def to_X(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
 
 
 def to_y(table: pd.DataFrame, schema: Schema) -> pd.Series:
-    """The place of each row's class in `schema.classes` as int64 (n,), or the number to predict as float64 (n,)."""
+    """The place of each row's class in `schema.classes` as int64 (n,), or the number to predict as
+    float64 (n,).
+    """
     target = table[schema.target]
     if schema.classes is None:
         return target.astype("float64")
@@ -75,12 +85,16 @@ def to_y(table: pd.DataFrame, schema: Schema) -> pd.Series:
 
 
 def to_X_y(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, pd.Series]:
-    """X and y of all rows. A table that is read in the call itself does not stay in memory beside them."""
+    """X and y of all rows. A table that is read in the call itself does not stay in memory beside
+    them.
+    """
     return to_X(table, schema), to_y(table, schema)
 
 
 def excluded_columns(schema: Schema) -> pd.DataFrame | str:
-    """The columns that the model does not learn from and their roles, or a sentence that there are none."""
+    """The columns that the model does not learn from and their roles, or a sentence that there are
+    none.
+    """
     if not schema.excluded:
         return "Every column except the target is an input."
     rows = list(schema.excluded.items())
@@ -94,7 +108,9 @@ def input_table(schema: Schema) -> pd.DataFrame:
 
 
 def is_target_encoded(column: Input, schema: Schema) -> bool:
-    """Whether a category has too many levels for one-hot encoding and a target that skl2onnx can encode it by."""
+    """Whether a category has too many levels for one-hot encoding and a target that skl2onnx can
+    encode it by.
+    """
     if column.levels is None or len(column.levels) <= FEW_LEVELS:
         return False
     return schema.classes is None or len(schema.classes) == 2

@@ -1,4 +1,6 @@
-"""What the project implements for each task: scores, a baseline, plots. No other module asks which task it is."""
+"""What the project implements for each task: scores, a baseline, plots. No other module asks which
+task it is.
+"""
 
 import textwrap
 from collections.abc import Callable, Mapping

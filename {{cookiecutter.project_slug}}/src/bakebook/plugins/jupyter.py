@@ -1,4 +1,6 @@
-"""Jupyter's server extension: saves a notebook in its canonical form, so that running it by hand makes no stage stale."""
+"""Jupyter's server extension: saves a notebook in its canonical form, so that running it by hand
+makes no stage stale.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,9 @@ from bakebook.paths import project_root
 
 
 def keep_canonical(model: dict[str, Any], path: str, contents_manager: Any, **ignored: Any) -> None:
-    """Jupyter's pre-save hook: removes outputs, counts and traces of a run from a notebook of the project."""
+    """Jupyter's pre-save hook: removes outputs, counts and traces of a run from a notebook of the
+    project.
+    """
     place = Path(contents_manager.root_dir) / path.strip("/")
     folder = project_root(place.parent) / "notebooks"
     if model["type"] == "notebook" and folder in place.parents:

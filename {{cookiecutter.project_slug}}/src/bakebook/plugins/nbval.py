@@ -1,7 +1,9 @@
-"""A plugin of pytest: runs notebooks in the order of the pipeline, and tells nbval what each cell must show.
+"""A plugin of pytest: runs notebooks in the order of the pipeline, and tells nbval what each cell
+must show.
 
-Cells of `notebooks/` with the tag `nbval-check-output` must show what the pipeline's last run showed, when DVC reports
-that it is up to date. Cells of `reports/notebooks/` must all show again what they show.
+Cells of `notebooks/` with the tag `nbval-check-output` must show what the pipeline's last run
+showed, when DVC reports that it is up to date. Cells of `reports/notebooks/` must all show again
+what they show.
 """
 
 import atexit
@@ -25,7 +27,9 @@ NEVER_COMPARED = ("metadata", "traceback", "execution_count")
 
 
 def pytest_configure() -> None:
-    """Sends what notebooks write to a temporary folder: results and MLflow's store stay as they are."""
+    """Sends what notebooks write to a temporary folder: results and MLflow's store stay as they
+    are.
+    """
     folder = tempfile.mkdtemp()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["NB_OUTPUTS"] = folder
@@ -36,7 +40,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs notebooks after the tests: the stages as DVC would run them, then the exploratory ones."""
+    """Runs notebooks after the tests: the stages as DVC would run
+    them, then the exploratory ones.
+    """
     project = load(ROOT)
     order = [name for end in project.stages for name in [*project.upstream(end), end]]
     items.sort(key=lambda item: _place(item, order))
@@ -55,7 +61,8 @@ def _place(item: pytest.Item, order: list[str]) -> int:
 def _set_expectation(item: IPyNbCell, is_current: bool) -> None:
     """Sets nbval's expectation of a cell, by attributes of its items that are not documented.
 
-    The project allows nbval below version 1; test_bytes.py fails when an output that differs is not reported.
+    The project allows nbval below version 1; test_bytes.py fails when an output that differs is not
+    reported.
     """
     executed = EXECUTED / item.path.name
     item.parent.sanitize_patterns |= notebooks.volatile_text(ROOT)

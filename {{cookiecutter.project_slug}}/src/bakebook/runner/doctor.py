@@ -1,34 +1,27 @@
-"""`nb doctor`: inspects what a pipeline needs, reports what is wrong, and fixes what can be fixed without loss."""
+"""`nb doctor`: inspects what a pipeline needs, reports what is wrong, and fixes what can be fixed
+without loss.
+"""
 
 import hashlib
 import json
-import re
 import shutil
 import sqlite3
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from bakebook.contract.check import SYNC, check
 from bakebook.contract.project import load
 from bakebook.contract.sync import sync
 from bakebook.errors import BadInput, Failure
-from bakebook.files import PART, dvc_hash
+from bakebook.files import PART
 from bakebook.paths import LIBRARY
+from bakebook.runner.dvc_state import Finding, Findings, cache, dvc_lock, locks
 from bakebook.runner.processes import alone
 from bakebook.tracking import open_runs
 from bakebook.tracking.open_runs import OpenRunFile
 
-OBJECT_NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")
-HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
-STILL_WRITTEN_S = 60  # since the last byte, within which a file may be growing
 LEAST_FREE_BYTES = 500 * 2**20  # below which a pipeline is likely to stop halfway
 MANIFEST = (
     LIBRARY / "manifest.json"
@@ -36,21 +29,10 @@ MANIFEST = (
 MOST_NAMED = 5  # files in a message
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that is wrong, or only worth knowing (`is_note`); `fix` repairs it without loss, where possible."""
-
-    what: str
-    remedy: str
-    fix: Callable[[], object] | None = None
-    is_note: bool = False
-
-
-Findings = Iterator[Finding]
-
-
 def report(root: Path, fix: bool) -> tuple[list[str], bool]:
-    """One line per part and finding, and whether nothing is wrong now. Raises Busy while a stage runs."""
+    """One line per part and finding, and whether nothing is wrong now. Raises Busy while a stage
+    runs.
+    """
     lines = []
     is_well = True
     with alone(root, "doctor"):
@@ -116,7 +98,9 @@ def _library(root: Path) -> Findings:
 
 
 def library_hashes(folder: Path) -> dict[str, str]:
-    """The sha256 of each file of the library except its manifest, with `\\n` as the end of each line."""
+    """The sha256 of each file of the library except its manifest, with `\\n` as the end of each
+    line.
+    """
     hashes = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -124,93 +108,6 @@ def library_hashes(folder: Path) -> dict[str, str]:
             content = path.read_bytes().replace(b"\r\n", b"\n")
             hashes[name] = hashlib.sha256(content).hexdigest()
     return hashes
-
-
-def _locks(root: Path) -> Findings:
-    path = root / ".dvc" / "tmp" / "rwlock"
-    try:
-        holders = _lock_holders(path)
-    except (ValueError, AttributeError, KeyError, TypeError):
-        yield Finding(
-            ".dvc/tmp/rwlock is cut off or no lock file",
-            "remove it when no DVC runs here",
-            path.unlink,
-        )
-        return
-    stale = [pid for pid in holders if not _is_dvc(pid)]
-    if stale:
-        what = f".dvc/tmp/rwlock is held by process {stale[0]}, which is no longer DVC"
-        is_abandoned = len(stale) == len(holders)
-        yield Finding(what, "wait for the other DVC process", path.unlink if is_abandoned else None)
-
-
-def _lock_holders(path: Path) -> set[int]:
-    """The ids of the processes that hold DVC's lock."""
-    if not path.is_file():
-        return set()
-    content = json.loads(path.read_text(encoding="utf-8"))
-    readers = [reader for several in content.get("read", {}).values() for reader in several]
-    writers = content.get("write", {}).values()
-    return {int(holder["pid"]) for holder in (*readers, *writers)}
-
-
-def _is_dvc(pid: int) -> bool:
-    import psutil
-
-    try:
-        return "dvc" in " ".join(psutil.Process(pid).cmdline())
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.Error:
-        return True
-
-
-def _dvc_lock(root: Path) -> Findings:
-    path = root / "dvc.lock"
-    if not path.is_file() or _is_lock(path.read_bytes()):
-        return
-    done = subprocess.run(
-        ["git", "show", "HEAD:./dvc.lock"], cwd=root, capture_output=True, check=False
-    )
-    committed = done.stdout
-
-    def restore() -> None:
-        path.write_bytes(committed)
-
-    is_committed = done.returncode == 0 and _is_lock(committed)
-    yield Finding(
-        "dvc.lock is cut off",
-        "git checkout dvc.lock, then dvc repro",
-        restore if is_committed else path.unlink,
-    )
-
-
-def _is_lock(content: bytes) -> bool:
-    """Whether DVC can read it: each stage has a command, and a hash for each of its files."""
-    try:
-        stages = YAML(typ="safe", pure=True).load(content.decode())["stages"].values()
-        files = [
-            file for stage in stages for list_ in ("deps", "outs") for file in stage.get(list_, [])
-        ]
-        has_commands = all(stage["cmd"] for stage in stages)
-        return has_commands and all(HASH.fullmatch(file["md5"]) for file in files)
-    except (YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
-        return False
-
-
-def _cache(root: Path) -> Findings:
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    cache = Path(done.stdout.strip() or root / ".dvc" / "cache")
-    for path in sorted((cache / "files" / "md5").glob("*/*")):
-        name = f"{path.parent.name}{path.name}"
-        if OBJECT_NAME.fullmatch(path.name):
-            if dvc_hash(path) != name.removesuffix(".dir"):
-                yield Finding(
-                    f"the content of {name} does not match its name", "remove it", path.unlink
-                )
-        elif time.time() - path.stat().st_mtime >= STILL_WRITTEN_S:
-            yield Finding(f"{name} is left over from an interrupted copy", "remove it", path.unlink)
 
 
 def _leftovers(root: Path) -> Findings:
@@ -285,9 +182,9 @@ def _notebooks(root: Path) -> Findings:
 PARTS: dict[str, Callable[[Path], Findings]] = {
     "environment": _environment,
     "the library": _library,
-    "DVC's locks": _locks,
-    "dvc.lock": _dvc_lock,
-    "DVC's cache": _cache,
+    "DVC's locks": locks,
+    "dvc.lock": dvc_lock,
+    "DVC's cache": cache,
     "left-over files": _leftovers,
     "MLflow's store": _mlflow,
     "notebooks": _notebooks,

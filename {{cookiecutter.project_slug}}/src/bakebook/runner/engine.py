@@ -1,4 +1,6 @@
-"""papermill's engine for stages: which kernel it starts, how long it may take, what is printed meanwhile."""
+"""papermill's engine for stages: which kernel it starts, how long it may take, what is printed
+meanwhile.
+"""
 
 import logging
 import os
@@ -35,14 +37,18 @@ class StageKernel(AsyncKernelManager):
         ]
 
     async def _async_interrupt_kernel(self) -> None:
-        """Does nothing: a kernel is shut down after its cells have ended, and would report an interrupt as an error.
+        """Does nothing: a kernel is shut down after its cells have ended, and would report an
+        interrupt as an error.
 
-        The method is private to jupyter_client; test_run.py fails when a stage that succeeds prints an interrupt.
+        The method is private to jupyter_client; test_run.py fails when a stage that succeeds prints
+        an interrupt.
         """
 
 
 class StageClient(PapermillNotebookClient):
-    """papermill's client; a kernel whose cell did not finish is killed, with everything that it started."""
+    """papermill's client; a kernel whose cell did not finish is killed, with everything that it
+    started.
+    """
 
     progress: "Progress"
 

@@ -1,4 +1,6 @@
-"""The kernel of a stage: ipykernel that dies with its runner, notes the files it opens and the failure it ends with."""
+"""The kernel of a stage: ipykernel that dies with its runner, notes the files it opens and the
+failure it ends with.
+"""
 
 import json
 import os
@@ -42,7 +44,9 @@ AUDIT_EVENTS: dict[str, Callable[[tuple[Any, ...]], Opened]] = {
 
 
 class FileRecorder:
-    """An audit hook that writes a line `[path from the root, whether it is written, time in ns]` per project file."""
+    """An audit hook that writes a line `[path from the root, whether it is written, time in ns]`
+    per project file.
+    """
 
     def __init__(self, root: Path, record: Path) -> None:
         self.root = str(root) + os.sep
@@ -55,7 +59,8 @@ class FileRecorder:
             return
         for path, writes in AUDIT_EVENTS[event](args):
             if isinstance(path, str | bytes | os.PathLike):
-                self._note(os.path.abspath(os.fsdecode(path)), writes)  # noqa: PTH100 - called at each open: be quick
+                absolute = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - must be fast
+                self._note(absolute, writes)
 
     def _note(self, path: str, writes: bool) -> None:
         is_of_project = path.startswith(self.root) and not path.startswith(self.ignored)

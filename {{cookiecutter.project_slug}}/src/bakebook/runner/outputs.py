@@ -1,4 +1,6 @@
-"""What a stage writes waits until the stage has finished, and is compared with what dvc.yaml declares."""
+"""What a stage writes waits until the stage has finished, and is compared with what dvc.yaml
+declares.
+"""
 
 import errno
 import json
@@ -22,7 +24,9 @@ class Undeclared(Failure):
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """A file of the project that a stage opened: its path from the root, and when, in ns since the epoch."""
+    """A file of the project that a stage opened: its path from the root, and when, in ns since the
+    epoch.
+    """
 
     path: str
     is_written: bool
@@ -30,7 +34,9 @@ class OpenedFile:
 
 
 class Outputs:
-    """The outputs of one run of one stage: staged while it runs, in their places after it has finished."""
+    """The outputs of one run of one stage: staged while it runs, in their places after it has
+    finished.
+    """
 
     def __init__(self, project: Project, stage: str) -> None:
         self.project = project
@@ -45,7 +51,9 @@ class Outputs:
         self.before = self._snapshot()
 
     def environment(self) -> dict[str, str]:
-        """The variables that name the places for outputs, for the record of opened files, and for a failure."""
+        """The variables that name the places for outputs, for the record of opened files, and for a
+        failure.
+        """
         return {
             "NB_ROOT": str(self.project.root),
             "NB_OUTPUTS": str(self.staging),
@@ -54,11 +62,15 @@ class Outputs:
         }
 
     def publish(self, cell_at: Callable[[int], int]) -> None:
-        """Moves the outputs to their places. Raises Undeclared or BadInput before the first is moved."""
+        """Moves the outputs to their places. Raises Undeclared or BadInput before the first is
+        moved.
+        """
         for path, time_ns in self._undeclared().items():
-            what = f"{self.stage} writes {path} in code cell {cell_at(time_ns)}, which it does not declare"
-            remedy = f"add it to outs of stage '{self.stage}' in dvc.yaml, or write it outside the project"
-            raise Undeclared(what, remedy)
+            cell = cell_at(time_ns)
+            raise Undeclared(
+                f"{self.stage} writes {path} in code cell {cell}, which it does not declare",
+                f"add it to outs of stage '{self.stage}' in dvc.yaml, or write it elsewhere",
+            )
         for path in self.declared:
             if not (self.staging / path).exists() and not (self.project.root / path).exists():
                 raise BadInput(
@@ -67,7 +79,9 @@ class Outputs:
         self.deliver()
 
     def deliver(self) -> None:
-        """Moves what has been written so far to its places: also the reports of a check that failed."""
+        """Moves what has been written so far to its places: also the reports of a check that
+        failed.
+        """
         for path in self._staged():
             if covers(self.declared, path):
                 target = self.project.root / path
@@ -76,7 +90,8 @@ class Outputs:
         shutil.rmtree(self.staging)
 
     def withdraw(self) -> None:
-        """Removes what a failed run wrote directly to the place of an output: half of it may be missing.
+        """Removes what a failed run wrote directly to the place of an output: half of it may be
+        missing.
 
         What was there before stays: DVC removes outputs before a stage, except those that persist.
         """
@@ -115,7 +130,9 @@ class Outputs:
         return [path.relative_to(self.staging).as_posix() for path in files]
 
     def _snapshot(self) -> dict[str, tuple[int, int]]:
-        """Size and modification time of each file in the folders of results: not every writer is seen by Python."""
+        """Size and modification time of each file in the folders of results: not every writer is
+        seen by Python.
+        """
         root = self.project.root
         folders = set()
         for name in self.project.stages:
@@ -136,7 +153,9 @@ class Outputs:
 
 
 def undeclared_reads(project: Project, stage: str) -> dict[str, int]:
-    """What the last run of the stage read without depending on it, and when (ns); the folder where it read many files."""
+    """What the last run of the stage read without depending on it, and when (ns); the folder where
+    it read many files.
+    """
     known = [*project.files(stage, "deps"), *project.made(stage), "params.yaml"]
     found: dict[str, int] = {}
     for one in opened(project, stage):
@@ -147,7 +166,9 @@ def undeclared_reads(project: Project, stage: str) -> dict[str, int]:
 
 
 def add_reads(root: Path) -> list[str]:
-    """Adds to each stage's deps what its last run read without depending on it, and returns one line for each."""
+    """Adds to each stage's deps what its last run read without depending on it, and returns one
+    line for each.
+    """
     project = load(root)
     added = []
     for name in project.stages:
@@ -200,7 +221,9 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_hidden(path: str) -> bool:
-    """Whether the file is no result: hidden files and folders, and what Python compiles for itself."""
+    """Whether the file is no result: hidden files and folders, and
+    what Python compiles for itself.
+    """
     return any(part.startswith(".") or part == "__pycache__" for part in path.split("/"))
 
 

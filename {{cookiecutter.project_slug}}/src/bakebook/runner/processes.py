@@ -1,4 +1,6 @@
-"""What keeps a run from outliving its parent, from meeting another run, and from ending silently."""
+"""What keeps a run from outliving its parent, from meeting
+another run, and from ending silently.
+"""
 
 import ctypes
 import json
@@ -25,7 +27,9 @@ POLL_S = 0.2
 
 
 def die_with_parent(parent: int) -> None:
-    """Makes Linux kill this process when its parent ends, even while it holds Python's lock; elsewhere does nothing."""
+    """Makes Linux kill this process when its parent ends, even while it holds Python's lock;
+    elsewhere does nothing.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -35,8 +39,8 @@ def die_with_parent(parent: int) -> None:
 def end_with_dvc(stage: str) -> None:
     """Sends SIGTERM to this process when the DVC that runs the stage ends, for whatever reason.
 
-    A thread polls, because a shell in between may outlive DVC. What DVC starts has the stage's name in its
-    environment, DVC itself does not.
+    A thread polls, because a shell in between may outlive DVC. What DVC starts has the stage's name
+    in its environment, DVC itself does not.
     """
     import psutil
 
@@ -85,7 +89,9 @@ def _stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def alone(root: Path, stage: str) -> Iterator[None]:
-    """Holds the project's lock, which the system frees when this process ends. Raises Busy within seconds."""
+    """Holds the project's lock, which the system frees when this process ends. Raises Busy within
+    seconds.
+    """
     from filelock import FileLock, Timeout
 
     state = root / STATE

@@ -1,4 +1,6 @@
-"""`nb check --reproducible`: runs the pipeline in two clones that share nothing but their inputs, and compares."""
+"""`nb check --reproducible`: runs the pipeline in two clones that share nothing but their inputs,
+and compares.
+"""
 
 import os
 import shutil
@@ -34,7 +36,9 @@ Hashes = dict[tuple[str, str], str]  # of each output, by stage and path
 
 
 def differences(project: Project) -> list[str]:
-    """One line per output that differs between the clones. Raises BadInput when the pipeline fails in one."""
+    """One line per output that differs between the clones. Raises BadInput when the pipeline fails
+    in one.
+    """
     with tempfile.TemporaryDirectory() as folder:
         runs = [_run(project, Path(folder), number) for number in range(len(WORLDS))]
     first, second = runs
@@ -79,7 +83,9 @@ def _hashes(lock: Path) -> Hashes:
 
 
 def _copy(project: Project, clone: Path) -> None:
-    """What git tracks or would add, and the dependencies that no stage makes: as a clone after `dvc pull`."""
+    """What git tracks or would add, and the dependencies that no stage makes: as a clone after `dvc
+    pull`.
+    """
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(
         command, cwd=project.root, capture_output=True, text=True, encoding="utf-8", check=False

@@ -1,4 +1,6 @@
-"""`nb run`: checks a stage's contract, executes its notebook with papermill, and publishes its outputs."""
+"""`nb run`: checks a stage's contract, executes its notebook with papermill, and publishes its
+outputs.
+"""
 
 import logging
 import os
@@ -67,7 +69,9 @@ def _note_reads(project: Project, name: str, cell_at: Callable[[int], int]) -> N
 
 
 def _execute(project: Project, name: str, tracking: Tracking) -> None:
-    """Writes outputs and executed notebook; a failed notebook is kept beside its place, under another name."""
+    """Writes outputs and executed notebook; a failed notebook is kept beside its place, under
+    another name.
+    """
     final = project.root / executed(name)
     running = final.with_suffix(".running.ipynb")
     failed = final.with_suffix(".failed.ipynb")
@@ -94,7 +98,9 @@ def _execute(project: Project, name: str, tracking: Tracking) -> None:
 
 
 def _keep_failed(running: Path, failed: Path, root: Path) -> None:
-    """Keeps the notebook as far as it ran, without papermill's claim that all its cells are complete."""
+    """Keeps the notebook as far as it ran, without papermill's claim that all its cells are
+    complete.
+    """
     if running.exists():
         running.replace(failed)
         with suppress(BadInput, OSError):
@@ -104,7 +110,9 @@ def _keep_failed(running: Path, failed: Path, root: Path) -> None:
 def _papermill(
     project: Project, name: str, output: Path, tracking: Tracking, outputs: Outputs
 ) -> Callable[[int], int]:
-    """Executes the notebook; returns a function that gives the code cell that ran at a time (ns)."""
+    """Executes the notebook; returns a function that gives the
+    code cell that ran at a time (ns).
+    """
     from papermill.engines import papermill_engines
     from papermill.execute import execute_notebook
 
@@ -158,7 +166,9 @@ def _environment(project: Project) -> dict[str, str]:
 
 
 def _with_injected_cell(notebook: notebooks.Notebook) -> notebooks.Notebook:
-    """The notebook's cells as papermill will run them: the injected cell follows the parameters cell."""
+    """The notebook's cells as papermill will run them: the injected cell follows the parameters
+    cell.
+    """
     cells = list(notebook["cells"])
     cell = notebooks.parameters_cell(notebook)
     if cell:
@@ -173,7 +183,9 @@ def _escaped(path: Path) -> str:
 
 
 def _as_failure(error: BaseException, name: str, notebook: Path) -> BaseException:
-    """The same failure in one sentence; what is no failure of a stage, such as an interrupt, as it is."""
+    """The same failure in one sentence; what is no failure of a stage, such as an interrupt, as it
+    is.
+    """
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 

@@ -15,14 +15,18 @@ from bakebook.search.plan import Plan
 
 
 def cross_validate(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> pd.DataFrame:
-    """The score of each fold: how much the result depends on the rows. Rare classes are excluded."""
+    """The score of each fold: how much the result depends on the
+    rows. Rare classes are excluded.
+    """
     found = list(scores(model, *frequent_classes(X, y, plan)))
     folds = pd.RangeIndex(1, len(found) + 1, name="fold")
     return pd.DataFrame({plan.scoring: found}, index=folds)
 
 
 def scores(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> Iterator[float]:
-    """The score on each fold of the model fitted on the others. Raises BadInput where it is not defined."""
+    """The score on each fold of the model fitted on the others. Raises BadInput where it is not
+    defined.
+    """
     scorer = get_scorer(plan.scoring)
     for train, test in splitter(y, plan).split(X, y):
         fitted = clone(model).fit(X.iloc[train], y.iloc[train])
@@ -50,8 +54,8 @@ def frequent_classes(
 ) -> tuple[pd.DataFrame, pd.Series, Plan]:
     """The rows of classes that have a row for every fold, with the classes numbered from 0 again.
 
-    Where only one class has that many rows, there are fewer folds. A number to predict keeps all rows. Raises BadInput
-    when no two classes have two rows each.
+    Where only one class has that many rows, there are fewer folds. A number to predict keeps all
+    rows. Raises BadInput when no two classes have two rows each.
     """
     if not _is_classes(y):
         return X, y, plan

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
+from bakebook.contracts import Schema
 from bakebook.errors import BadInput, first_line
 from bakebook.models import estimators
 from bakebook.params import Task
@@ -34,23 +35,25 @@ def search(
     model: Pipeline,
     X: pd.DataFrame,
     y: pd.Series,
+    schema: Schema,
     plan: Plan,
-    make_pipeline: Callable[[BaseEstimator], Pipeline],
+    make_pipeline: Callable[[Schema, BaseEstimator], Pipeline],
 ) -> tuple[Pipeline, list[Trial]]:
     """The best pipeline, unfitted, and what was tried.
 
-    FLAML searches over estimators alone, on rows whose preprocessing was fitted on all of them, so its scores may be
-    too good. Its winner is therefore measured again like the model of params.yaml, and the better of both is taken.
-    One thread, so that the same seed gives the same winner.
+    FLAML searches over estimators alone, on rows whose preprocessing was fitted on all of them, so
+    its scores may be too good. Its winner is therefore measured again like the model of
+    params.yaml, and the better of both is taken. One thread, so that the same seed gives the same
+    winner.
     """
-    task: Task = "classification" if is_classifier(model.named_steps["estimator"]) else "regression"
+    task = schema.task
     trials = [_measure(model, X, y, plan)]
-    scaling = make_pipeline(LinearRegression()).named_steps["preprocessor"]
+    scaling = make_pipeline(schema, LinearRegression()).named_steps["preprocessor"]
     prepared = np.asarray(scaling.fit_transform(X, y), dtype=np.float32)
     fitted, tried = _run_flaml(prepared, y, task, plan)
     if fitted is None:
         return model, trials
-    found = make_pipeline(_unfitted(fitted, task, plan.random_state))
+    found = make_pipeline(schema, _unfitted(fitted, task, plan.random_state))
     trials.append(_measure(found, X, y, plan))
     is_better = (trials[1].score or 0) > (trials[0].score or 0)
     return found if is_better else model, trials + tried

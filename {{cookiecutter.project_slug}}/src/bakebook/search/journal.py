@@ -1,4 +1,6 @@
-"""The file in which a search keeps its finished trials, named after everything that a score depends on."""
+"""The file in which a search keeps its finished trials, named after everything that a score depends
+on.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -23,8 +25,8 @@ def journal_name(
 ) -> str:
     """A hash of rows, model, plan, libraries and code.
 
-    `drawn` is the number of trials where it decides which combinations are drawn; otherwise more trials continue the
-    same journal.
+    `drawn` is the number of trials where it decides which combinations are drawn; otherwise more
+    trials continue the same journal.
     """
     plan_of_score = [plan.search, dict(plan.space), plan.cv, plan.scoring, plan.random_state]
     versions = [getattr(sys.modules.get(name), "__version__", "") for name in LIBRARIES]
@@ -33,7 +35,8 @@ def journal_name(
 
 
 def source_files(model: Pipeline) -> list[Path]:
-    """The source files that a score depends on: cross-validation, the code in the model, and what these import.
+    """The source files that a score depends on: cross-validation, the code in the model, and what
+    these import.
 
     X and y are part of the name themselves, so the code that made them need not be.
     """
@@ -47,7 +50,9 @@ def source_files(model: Pipeline) -> list[Path]:
 
 
 def _modules(value: Any) -> Iterator[str]:
-    """The modules of an estimator, of its steps, and of the functions and objects among its parameters."""
+    """The modules of an estimator, of its steps, and of the functions and objects among its
+    parameters.
+    """
     module = getattr(value, "__module__", None) or getattr(type(value), "__module__", None)
     if isinstance(module, str):
         yield module

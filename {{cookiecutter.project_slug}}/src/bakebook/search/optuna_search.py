@@ -1,6 +1,7 @@
-"""A search over the hyperparameters of one estimator: a grid, at random, or by Optuna, which learns from its trials."""
+"""A search over the hyperparameters of one estimator: a grid, at random, or by Optuna, which learns
+from its trials.
+"""
 
-import math
 import warnings
 from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
@@ -13,14 +14,10 @@ import optuna
 import pandas as pd
 from optuna.distributions import (
     BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
 )
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.base import clone
-from sklearn.model_selection import ParameterGrid, ParameterSampler
 from sklearn.pipeline import Pipeline
 
 from bakebook.errors import BadInput, first_line
@@ -29,10 +26,10 @@ from bakebook.search import cross_validation
 from bakebook.search.journal import journal_name
 from bakebook.search.plan import Plan
 from bakebook.search.progress import Progress
+from bakebook.search.space import combinations, distributions_of
 from bakebook.search.trial import Trial
 
 STARTUP_TRIALS = 5  # before Optuna draws conclusions: what to try next, and what to prune
-MOST_DRAWN = 10_000  # combinations of lists that are drawn when only time ends the search
 LOCK_EXPIRES_S = 3  # after which the lock of a killed process no longer counts
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -52,13 +49,14 @@ def search(
 ) -> tuple[Pipeline, list[Trial]]:
     """The best model found, unfitted, and every trial.
 
-    Optuna's journal in the folder `journals` keeps each finished trial, so that a search that was interrupted, or gets
-    more trials, continues. Other rows, parameters, libraries or code have another journal. Values of a list stand there
-    by their place, since JSON does not have every value that YAML has.
+    Optuna's journal in the folder `journals` keeps each finished trial, so that a search that was
+    interrupted, or gets more trials, continues. Other rows, parameters, libraries or code have
+    another journal. Values of a list stand there by their place, since JSON does not have every
+    value that YAML has.
     """
     problem = Problem(model, X, y, plan)
-    distributions = _distributions(model, plan)
-    listed = _combinations(plan)
+    distributions = distributions_of(model, plan)
+    listed = combinations(plan)
     drawn = plan.trials if plan.search == "random" and listed else None
     study = _study(journals / f"{journal_name(model, X, y, plan, drawn)}.log")
     with warnings.catch_warnings():
@@ -109,7 +107,9 @@ def _try_all(
 
 
 def _sampler(plan: Plan, number: int, listed: list[dict[str, int]]) -> optuna.samplers.BaseSampler:
-    """What proposes one trial. Each has a seed of its own, so that a search in two runs equals one in a single run."""
+    """What proposes one trial. Each has a seed of its own, so that a search in two runs equals one
+    in a single run.
+    """
     sequence = np.random.SeedSequence([plan.random_state, number])
     seed = int(sequence.generate_state(1)[0])
     if plan.search == "optuna":
@@ -155,60 +155,10 @@ def _values(trial: optuna.Trial | FrozenTrial, plan: Plan) -> dict[str, Any]:
     return values
 
 
-def _combinations(plan: Plan) -> list[dict[str, int]]:
-    """The combinations where they are known in advance, as places in the lists; otherwise nothing.
-
-    A grid has every combination; a random search over lists draws without repetition.
-    """
-    lists = {
-        name: list(range(len(values)))
-        for name, values in plan.space.items()
-        if isinstance(values, list)
-    }
-    if plan.search == "grid":
-        return list(ParameterGrid(lists))
-    if plan.search == "random" and len(lists) == len(plan.space):
-        possible = math.prod(len(places) for places in lists.values())
-        drawn = min(plan.trials or MOST_DRAWN, possible)
-        return list(ParameterSampler(lists, drawn, random_state=plan.random_state))
-    return []
-
-
-def _distributions(model: Pipeline, plan: Plan) -> dict[str, BaseDistribution]:
-    if not plan.space:
-        raise BadInput(
-            "train.search_space is empty", "list the values to try, or set train.search: none"
-        )
-    problem = "train.search_space has an unknown hyperparameter"
-    estimators.check_names(estimators.inner(model), plan.space, problem)
-    return {name: _distribution(name, values, plan.search) for name, values in plan.space.items()}
-
-
-def _distribution(name: str, values: Any, method: str) -> BaseDistribution:
-    where = f"train.search_space.{name}"
-    if isinstance(values, list) and values:
-        return CategoricalDistribution(range(len(values)))
-    if not isinstance(values, dict) or not {"low", "high"} <= set(values) <= {"low", "high", "log"}:
-        remedy = "write [1, 2, 3] or {low: 1, high: 9} in params.yaml"
-        raise BadInput(f"{where} is neither a list of values nor a range", remedy)
-    if method == "grid":
-        raise BadInput(
-            f"{where} is a range, and a grid needs values", "list them, or set train.search: random"
-        )
-    ends = (values["low"], values["high"])
-    log = values.get("log", False)
-    is_whole = all(type(end) is int for end in ends)
-    class_ = IntDistribution if is_whole else FloatDistribution
-    try:
-        if not isinstance(log, bool):
-            raise ValueError(f"log is '{log}', and has to be true or false")
-        return class_(*ends, log=log)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"{where} is not a range: {first_line(error)}", "fix params.yaml") from None
-
-
 def _study(journal: Path) -> optuna.Study:
-    """The study of a journal, without half a line at its end and with interrupted trials marked as failed."""
+    """The study of a journal, without half a line at its end and with interrupted trials marked as
+    failed.
+    """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     journal.parent.mkdir(parents=True, exist_ok=True)
     journal.touch()

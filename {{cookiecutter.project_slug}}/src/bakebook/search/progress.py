@@ -8,7 +8,9 @@ from IPython.display import ProgressBar
 
 
 class Progress:
-    """Shows how many of a search's trials, or how much of its time, are used, and says whether it may continue."""
+    """Shows how many of a search's trials, or how much of its time, are used, and says whether it
+    may continue.
+    """
 
     def __init__(self, trials: int, seconds: float) -> None:
         self.trials = trials

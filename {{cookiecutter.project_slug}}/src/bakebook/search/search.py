@@ -7,25 +7,27 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
+from bakebook.contracts import Schema
 from bakebook.search.cross_validation import frequent_classes
 from bakebook.search.plan import Plan
 from bakebook.search.trial import ranked
 
-MakePipeline = Callable[[BaseEstimator], Pipeline]
+MakePipeline = Callable[[Schema, BaseEstimator], Pipeline]
 
 
 def search(
     candidate: Pipeline,
     X: pd.DataFrame,
     y: pd.Series,
+    schema: Schema,
     plan: Plan,
     make_pipeline: MakePipeline,
     journals: Path,
 ) -> tuple[Pipeline, pd.DataFrame]:
     """The best model found, unfitted, and one row per trial, the best first.
 
-    `make_pipeline` adds the preprocessing to an estimator that AutoML chose. The folder `journals` keeps finished
-    trials, so that a search that was interrupted continues.
+    `make_pipeline` adds the preprocessing to an estimator that AutoML chose. The folder `journals`
+    keeps finished trials, so that a search that was interrupted continues.
     """
     if plan.search == "none":
         return candidate, ranked([])
@@ -33,7 +35,7 @@ def search(
     if plan.search == "automl":
         from bakebook.search import flaml_search
 
-        best, trials = flaml_search.search(candidate, X, y, plan, make_pipeline)
+        best, trials = flaml_search.search(candidate, X, y, schema, plan, make_pipeline)
     else:
         from bakebook.search import optuna_search
 

@@ -17,7 +17,9 @@ MEASURES = (
 
 @dataclass(frozen=True)
 class Trial:
-    """One combination: how it ended, its mean score over the folds, their spread, and its values."""
+    """One combination: how it ended, its mean score over the
+    folds, their spread, and its values.
+    """
 
     state: str  # complete, pruned, tried (measured by FLAML in its own way) or failed: CAUSE
     score: float | None
@@ -26,7 +28,9 @@ class Trial:
 
 
 def ranked(trials: Sequence[Trial]) -> pd.DataFrame:
-    """One row per trial, the best complete one first: trial, state, score, spread and the values."""
+    """One row per trial, the best complete one first: trial,
+    state, score, spread and the values.
+    """
     rows = []
     for number, trial in enumerate(trials, start=1):
         measured = (number, trial.state, trial.score, trial.spread)

@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 
 from bakebook.errors import first_line
-from bakebook.serving import api, openapi, pages, problems
+from bakebook.serving import api, file_api, openapi, page, pages, problems, sign_in
 from bakebook.serving.middleware import Middleware
 from bakebook.serving.service import Service
 from bakebook.settings import Settings
@@ -43,7 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.service = service
     app.include_router(api.router)
+    app.include_router(file_api.router)
     app.include_router(pages.router)
+    app.include_router(sign_in.router)
     app.add_middleware(Middleware, settings=settings, metrics=service.metrics)
     for kind in problems.HANDLED:
         app.add_exception_handler(kind, _answer_error)
@@ -55,7 +57,7 @@ def _answer_error(request: Request, error: Exception) -> Response:
     """A problem as a page where a page was asked for, else as JSON."""
     problem = problems.as_problem(error)
     if getattr(request.state, "is_page", False):
-        return pages.problem_page(request, problem)
+        return page.problem_page(request, problem)
     return problems.response(problem)
 
 

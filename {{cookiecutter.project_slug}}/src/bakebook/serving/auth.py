@@ -1,4 +1,6 @@
-"""Who may do what: bearer tokens with scopes, stored as hashes; without any token, only this machine."""
+"""Who may do what: bearer tokens with scopes, stored as hashes; without any token, only this
+machine.
+"""
 
 import asyncio
 import contextlib
@@ -69,7 +71,9 @@ def make_token(store: Store, name: str, scopes: list[str]) -> str:
 
 
 class Access:
-    """Finds out who asks, by the tokens that the last `refresh` read; the service calls it every few seconds."""
+    """Finds out who asks, by the tokens that the last `refresh` read; the service calls it every
+    few seconds.
+    """
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._is_local = settings.is_local
@@ -95,7 +99,8 @@ class Access:
     async def find(self, token: str) -> None:
         """Reads the tokens again for an unknown one, which may have been made a moment ago.
 
-        Requests that wait at the same time share the reading; none waits for longer than a few seconds.
+        Requests that wait at the same time share the reading; none waits for longer than a few
+        seconds.
         """
         arrived = time.monotonic()
         if not token or _hash(token) in self._callers:
@@ -109,7 +114,9 @@ class Access:
 
     @property
     def is_open(self) -> bool:
-        """Whether everyone on this machine may do everything: no token exists, and nobody else reaches the service."""
+        """Whether everyone on this machine may do everything: no token exists, and nobody else
+        reaches the service.
+        """
         return self._is_local and not self._callers
 
     @property
@@ -144,7 +151,9 @@ class Access:
 
 
 def refuse_other_sites(headers: Mapping[str, str]) -> None:
-    """Raises Forbidden when a browser says, by Sec-Fetch-Site or Origin, that a page of another site sends it."""
+    """Raises Forbidden when a browser says, by Sec-Fetch-Site or Origin, that a page of another
+    site sends it.
+    """
     site = headers.get("sec-fetch-site")
     origin = headers.get("origin")
     if site:

@@ -1,4 +1,6 @@
-"""The models that may answer: verified copies in the order of their deployment, and the one that answers now."""
+"""The models that may answer: verified copies in the order of their deployment, and the one that
+answers now.
+"""
 
 import hashlib
 import json
@@ -28,7 +30,9 @@ TRAIN_AGAIN = "dvc repro makes another"
 
 
 class Refused(CheckFailed):
-    """A candidate must not answer, for a `reason`; the reason is `permanent` when it lies in the candidate itself."""
+    """A candidate must not answer, for a `reason`; the reason is `permanent` when it lies in the
+    candidate itself.
+    """
 
     def __init__(self, reason: str, *, permanent: bool = True) -> None:
         super().__init__(f"the model cannot be served: {reason}", TRAIN_AGAIN)
@@ -38,7 +42,9 @@ class Refused(CheckFailed):
 
 @dataclass(frozen=True)
 class Deployment:
-    """A verified copy: its hash, where it came from, what its source looked like, and when (ISO 8601)."""
+    """A verified copy: its hash, where it came from, what its source looked like, and when (ISO
+    8601).
+    """
 
     sha256: str
     mark: str
@@ -52,7 +58,9 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The deployments, the newest last, and the reason for each sha256 or mark that must not answer."""
+    """The deployments, the newest last, and the reason for each sha256 or mark that must not
+    answer.
+    """
 
     adopted: tuple[Deployment, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
@@ -82,7 +90,9 @@ class Served:
 
 
 class Deployments:
-    """The folder of verified copies, shared by the service and `nb rollback`; `ledger.json` lists them."""
+    """The folder of verified copies, shared by the service and `nb rollback`; `ledger.json` lists
+    them.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -102,7 +112,9 @@ class Deployments:
         return self._file.stat().st_mtime_ns if self._file.exists() else 0
 
     def adopt(self, candidate: Path, mark: str, source: str) -> None:
-        """Verifies the model in a folder, which another process loads first, and keeps a copy. Raises Refused."""
+        """Verifies the model in a folder, which another process loads first, and keeps a copy.
+        Raises Refused.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             sha256 = _verified(candidate)
@@ -122,7 +134,9 @@ class Deployments:
         self._remove_old()
 
     def roll_back(self, version: str = "") -> tuple[str, str]:
-        """Refuses the model that answers, so that the one before it, or the named one, answers; both versions."""
+        """Refuses the model that answers, so that the one before it, or the named one, answers;
+        both versions.
+        """
         with self._lock():
             ledger = self.ledger()
             *earlier, current = ledger.adopted or (Deployment("", "", "", ""),)
@@ -144,7 +158,9 @@ class Deployments:
         return current.version, chosen.version
 
     def load(self, most_rows: int) -> Served:
-        """The newest deployment that is not refused and still what was verified. Raises BadInput without one."""
+        """The newest deployment that is not refused and still what was verified. Raises BadInput
+        without one.
+        """
         ledger = self.ledger()
         for deployment in reversed(ledger.adopted):
             if deployment.sha256 in ledger.refused:
@@ -153,7 +169,7 @@ class Deployments:
             try:
                 model = Model.load(folder / "model.onnx", folder / "signature.json")
                 rows = Rows(model.signature, most_rows)
-            except Exception:  # noqa: S112 - damaged, or of another version of this code: onnxruntime raises anything
+            except Exception:  # noqa: S112 - onnxruntime raises anything for a damaged file
                 continue
             if model.signature.model.sha256 == deployment.sha256:
                 return Served(folder, deployment, model, rows)
@@ -191,7 +207,9 @@ class Deployments:
 
 
 def _verified(candidate: Path) -> str:
-    """The sha256 of a model whose examples another process predicted: a broken file may crash that process."""
+    """The sha256 of a model whose examples another process predicted: a broken file may crash that
+    process.
+    """
     try:
         signature = Signature.model_validate_json((candidate / "signature.json").read_bytes())
         found = hashlib.sha256((candidate / "model.onnx").read_bytes()).hexdigest()

@@ -1,4 +1,6 @@
-"""The form of the page that predicts, made from the signature: a person reads and types what the table would have."""
+"""The form of the page that predicts, made from the signature: a person reads and types what the
+table would have.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

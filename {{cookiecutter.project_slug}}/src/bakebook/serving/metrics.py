@@ -43,5 +43,7 @@ class Metrics:
         return Counter(name, description, labels, registry=self.registry)
 
     def _of_route(self, route: str, method: str, status: int) -> tuple[Counter, Histogram]:
-        """The counter and the histogram of requests of one kind; looking them up takes longer than counting."""
+        """The counter and the histogram of requests of one kind; looking them up takes longer than
+        counting.
+        """
         return self.requests.labels(route, method, status), self.seconds.labels(route)

@@ -1,4 +1,6 @@
-"""What every request passes on its way in and out: limits, request id, headers, one line of log, counters."""
+"""What every request passes on its way in and out: limits, request id, headers, one line of log,
+counters.
+"""
 
 import asyncio
 import re
@@ -25,8 +27,8 @@ SECURITY_HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (
         b"content-security-policy",
-        b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-        b"frame-ancestors 'none'",
+        b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        b"base-uri 'none'; frame-ancestors 'none'",
     ),
 ]
 log = structlog.get_logger()
@@ -105,7 +107,9 @@ class Middleware:
 
 
 class Body:
-    """Receives a request's body as long as it is neither too large, by the bytes that arrive, nor too slow."""
+    """Receives a request's body as long as it is neither too large, by the bytes that arrive, nor
+    too slow.
+    """
 
     def __init__(self, receive: Receive, most_bytes: int, timeout_s: float) -> None:
         self.most_bytes = most_bytes

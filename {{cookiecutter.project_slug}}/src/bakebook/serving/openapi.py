@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from bakebook.serving.api import Answer, Label
+from bakebook.serving.messages import Answer, Label
 from bakebook.serving.problems import Problem
 from bakebook.serving.service import Service
 
@@ -14,7 +14,9 @@ REF = "#/components/schemas/{model}"
 
 
 def describe(app: FastAPI, service: Service) -> dict[str, Any]:
-    """The description of the service as it is now: FastAPI's own, and the schemas that depend on the model."""
+    """The description of the service as it is now: FastAPI's own, and the schemas that depend on
+    the model.
+    """
     served = service.served
     signature = served.signature
     content = get_openapi(

@@ -4,32 +4,24 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlencode
+from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader
+from fastapi.responses import FileResponse, RedirectResponse
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bakebook.database.store import Filter
 from bakebook.serving import form
-from bakebook.serving.auth import COOKIE, Unauthorized, refuse_other_sites
 from bakebook.serving.dependencies import Anyone, MayLabel, MayPredict, TheService
-from bakebook.serving.problems import NotFound, Problem, WrongRows, wrong
+from bakebook.serving.page import FOLDER, PAGES, Form, mark_page, render
+from bakebook.serving.problems import NotFound, WrongRows, wrong
 from bakebook.serving.service import Service
-from bakebook.tables.values import as_text
 
-FOLDER = Path(__file__).with_name("templates")
-PAGES = {"/": "Predict", "/label": "Label", "/history": "History", "/card": "Model"}
 QUEUE_LENGTH = 10
 HISTORY_LENGTH = 50
 MOST_EQUAL = 1000  # predictions that one label is for
-MOST_FIELDS = 10_000
-SIGNED_IN_S = 30 * 24 * 3600
 LABELLED = {"yes": True, "wrong": True, "no": False}
 SCROLLING = '<div class="scroll" role="group" aria-label="Table" tabindex="0">'
 # Makes wide parts of the card reachable by keyboard
@@ -40,27 +32,6 @@ FOCUSABLE = (
 )
 
 
-async def mark_page(request: Request) -> None:
-    """Has errors answered by a page."""
-    request.state.is_page = True
-
-
-async def get_form(request: Request) -> dict[str, str]:
-    """The fields that a form sent."""
-    body = await request.body()
-    try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
-    except ValueError:
-        raise wrong("the form cannot be read") from None
-    return dict(pairs)
-
-
-async def check_site(request: Request) -> None:
-    """Refuses a form that a page of another site sends."""
-    refuse_other_sites(request.headers)
-
-
-Form = Annotated[dict[str, str], Depends(get_form)]
 router = APIRouter(include_in_schema=False, dependencies=[Depends(mark_page)])
 
 
@@ -101,7 +72,7 @@ def label_page(
     """Predictions without a label, the least certain first; or the one that is asked for."""
     store = service.store
     if not id:
-        return _page(
+        return render(
             request,
             "label.html",
             queue=store.queue(QUEUE_LENGTH),
@@ -111,12 +82,14 @@ def label_page(
     prediction = store.prediction(_without_nul(id))
     if not prediction:
         raise NotFound("There is no such prediction.")
-    return _page(request, "label.html", one=prediction)
+    return render(request, "label.html", one=prediction)
 
 
 @router.post("/label")
 async def label(request: Request, caller: MayLabel, service: TheService, sent: Form) -> Response:
-    """Records the label of one prediction, or of several with equal inputs, and returns to where it was given."""
+    """Records the label of one prediction, or of several with equal inputs, and returns to where it
+    was given.
+    """
     value = sent.get("label", "")
     ids = _without_nul(sent.get("id", "")).split()[:MOST_EQUAL]
     try:
@@ -148,7 +121,7 @@ def history(request: Request, caller: MayLabel, service: TheService) -> Response
     if found.following:
         following = "/history?" + urlencode(asked | {"before": found.following})
     inputs = list(dict.fromkeys(name for row in found.rows for name in row["inputs"]))
-    return _page(
+    return render(
         request, "history.html", found=found.rows, asked=asked, inputs=inputs, following=following
     )
 
@@ -165,7 +138,7 @@ def card(request: Request, caller: Anyone, service: TheService) -> Response:
     for tag, replacement in FOCUSABLE:
         html = html.replace(tag, replacement)
     safe = Markup(html)  # noqa: S704 - rendered without HTML of its own
-    return _page(request, "card.html", card=safe, deployment=served.deployment)
+    return render(request, "card.html", card=safe, deployment=served.deployment)
 
 
 @router.get("/plots/{name}")
@@ -189,45 +162,6 @@ def icon() -> Response:
     return FileResponse(FOLDER / "icon.svg")
 
 
-@router.get("/login")
-def login_form(request: Request, back: str = "/") -> Response:
-    """Where a person enters their token."""
-    return _page(request, "login.html", back=back)
-
-
-@router.post("/login", dependencies=[Depends(check_site)])
-async def login(request: Request, service: TheService, sent: Form) -> Response:
-    """Keeps the token in a cookie that scripts and other sites cannot use."""
-    token = sent.get("token", "").strip()
-    back = sent.get("back", "/")
-    await service.access.find(token)
-    try:
-        service.access.caller("GET", {}, "", token)
-    except Unauthorized as error:
-        return _page(request, "login.html", 401, back=back, fault=f"{error.what.capitalize()}.")
-    answer = RedirectResponse(back if back in PAGES else "/", 303)
-    is_secure = request.url.scheme == "https"
-    answer.set_cookie(
-        COOKIE, token, max_age=SIGNED_IN_S, httponly=True, samesite="strict", secure=is_secure
-    )
-    return answer
-
-
-@router.post("/logout", dependencies=[Depends(check_site)])
-def logout() -> Response:
-    """Forgets the token."""
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
-    return answer
-
-
-def problem_page(request: Request, problem: Problem) -> Response:
-    """A problem as a page; an unknown caller is asked to sign in."""
-    if problem.status == 401:
-        return RedirectResponse("/login?" + urlencode({"back": request.url.path}), 303)
-    return _page(request, "problem.html", problem.status, detail=problem.detail)
-
-
 def _predict_page(
     request: Request,
     values: Mapping[str, str],
@@ -237,7 +171,7 @@ def _predict_page(
     service: Service = request.app.state.service
     signature = service.served.signature
     example = json.dumps(signature.examples[0].inputs, ensure_ascii=False)
-    return _page(
+    return render(
         request,
         "predict.html",
         422 if faults else 200,
@@ -247,37 +181,6 @@ def _predict_page(
         example=example.replace("'", "'\\''"),  # within the quotes of a shell
         origin=str(request.base_url),
     )
-
-
-def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
-    """A page; what it says about the model is for known callers only."""
-    service: Service = request.app.state.service
-    caller = getattr(request.state, "caller", "")
-    signature = service.served.signature
-    shared = {
-        "pages": PAGES,
-        "here": request.url.path,
-        "caller": caller,
-        "version": service.served.version if caller else "",
-        "target": signature.target if caller else "",
-        "classes": signature.classes,
-    }
-    return HTMLResponse(_templates().get_template(template).render(shared | values), status)
-
-
-@cache
-def _templates() -> Environment:
-    environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True)
-    environment.filters["shown"] = _shown
-    return environment
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "missing"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return as_text(value).removesuffix("T00:00:00")
 
 
 def _without_nul(text: str) -> str:

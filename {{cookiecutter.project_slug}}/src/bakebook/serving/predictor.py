@@ -1,4 +1,6 @@
-"""Predicts and stores: requests that wait together are committed together, and no answer is sent before its commit."""
+"""Predicts and stores: requests that wait together are committed together, and no answer is sent
+before its commit.
+"""
 
 import asyncio
 import time
@@ -13,7 +15,8 @@ from bakebook.serving.deployments import Served
 from bakebook.serving.problems import Overloaded
 from bakebook.serving.schemas import Row
 
-FEW_ROWS = 50  # that are predicted between two requests; more rows go to a thread, so that other requests need not wait
+# Rows that are predicted between two requests; more go to a thread, so that others need not wait
+FEW_ROWS = 50
 MOST_WAITING = 1000  # requests
 MOST_TOGETHER = 64  # requests in one transaction
 DATABASE_TIMEOUT_S = 3.0  # after which a request is told that the database is away
@@ -41,7 +44,9 @@ class _Waiting:
 
 
 class Predictor:
-    """Answers jobs in the order in which they arrive, on the event loop as long as the database does not block."""
+    """Answers jobs in the order in which they arrive, on the event loop as long as the database
+    does not block.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -53,7 +58,9 @@ class Predictor:
         )  # their own: a file's thread waits for them
 
     async def answer(self, job: Job) -> list[Answer]:
-        """One answer per row. Raises Unreachable when the database is away, Overloaded when too many requests wait."""
+        """One answer per row. Raises Unreachable when the database is away, Overloaded when too
+        many requests wait.
+        """
         loop = asyncio.get_running_loop()
         if len(job.rows) > FEW_ROWS:
             rows = await loop.run_in_executor(self._model_threads, _predict, job)

@@ -1,4 +1,6 @@
-"""What goes wrong, as programs read it: problem details (RFC 9457), which never repeat what was sent."""
+"""What goes wrong, as programs read it: problem details (RFC 9457), which never repeat what was
+sent.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +15,9 @@ from bakebook.errors import Failure, NoSpace, Unreachable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
+# The problems of every route, and of a route that takes a body
+ASKED = (401, 403, 429)
+SENT = (*ASKED, 408, 413, 415, 422, 503)
 TITLES = {
     400: "Bad request",
     401: "The caller is unknown",
@@ -30,7 +35,9 @@ TITLES = {
 
 
 class Fault(BaseModel):
-    """One value that does not fit: its place (number of the row, name of the field) and the reason."""
+    """One value that does not fit: its place (number of the row,
+    name of the field) and the reason.
+    """
 
     where: list[str | int]
     reason: str

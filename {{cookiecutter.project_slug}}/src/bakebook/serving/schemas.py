@@ -1,4 +1,6 @@
-"""What a caller may send, made from the signature: one type per input, under the column's own name."""
+"""What a caller may send, made from the signature: one type per
+input, under the column's own name.
+"""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -27,7 +29,9 @@ def without_nul(text: str) -> str:
 
 
 def _within_calendar(time: date) -> datetime:
-    """The time, for a day its first moment; raises ValueError for one that does not exist in UTC."""
+    """The time, for a day its first moment; raises ValueError for
+    one that does not exist in UTC.
+    """
     found = time if isinstance(time, datetime) else datetime(time.year, time.month, time.day)
     try:
         found.astimezone(UTC)
@@ -54,7 +58,9 @@ CATEGORY_TYPES: dict[str, Any] = {
 
 
 class Rows:
-    """Reads rows strictly: no value is converted to another type, no field is unknown, missing or given twice."""
+    """Reads rows strictly: no value is converted to another type, no field is unknown, missing or
+    given twice.
+    """
 
     def __init__(self, signature: Signature, most: int) -> None:
         """`most` is how many rows one request may have."""
@@ -76,7 +82,9 @@ class Rows:
         return found, is_list
 
     def check(self, rows: Sequence[Row], first: int = 0) -> list[Row]:
-        """Rows of a file or form, which have Python's values already; `first` is the number of the first."""
+        """Rows of a file or form, which have Python's values already; `first` is the number of the
+        first.
+        """
         found = []
         for number, row in enumerate(rows, start=first):
             try:
@@ -112,7 +120,9 @@ def describe(column: Input, minimum: object = None, maximum: object = None) -> s
 
 
 def faults(error: ValidationError, row: int | None = None) -> list[Fault]:
-    """Place and reason of each value that does not fit; `row` is the number of the row where pydantic does not know it."""
+    """Place and reason of each value that does not fit; `row` is the number of the row where
+    pydantic does not know it.
+    """
     reasons: dict[tuple[int | str, ...], list[str]] = {}
     for one in error.errors(include_url=False, include_input=False, include_context=False):
         reasons.setdefault(_field(one["loc"]), []).append(one["msg"])

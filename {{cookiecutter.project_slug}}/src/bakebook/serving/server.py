@@ -22,7 +22,9 @@ NEW_TOKEN = "nb token new NAME --scope predict"  # noqa: S105 - a command
 
 
 def serve(settings: Settings) -> None:
-    """Listens until SIGINT or SIGTERM. Raises BadInput when the port is taken or there is no model."""
+    """Listens until SIGINT or SIGTERM. Raises BadInput when the port
+    is taken or there is no model.
+    """
     logs.set_up()
     app = create_app(settings)
     with _listening(settings.host, settings.port) as listener:

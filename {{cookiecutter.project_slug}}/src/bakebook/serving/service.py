@@ -1,4 +1,6 @@
-"""The parts of a running service, and how they act together: predict, label, look for another model."""
+"""The parts of a running service, and how they act together: predict, label, look for another
+model.
+"""
 
 import asyncio
 import contextlib
@@ -51,7 +53,9 @@ class Service:
         self._requests = Counter[str]()
 
     def start(self) -> None:
-        """Verifies and loads the newest model, or loads the last verified one. Raises why there is none."""
+        """Verifies and loads the newest model, or loads the last verified one. Raises why there is
+        none.
+        """
         self.settings.state.mkdir(parents=True, exist_ok=True)
         backup.upgrade(self.store)
         self.access.refresh()
@@ -86,7 +90,9 @@ class Service:
     async def predict(
         self, rows: list[Row], served: Served, caller: Caller, *, request_id: str, started: float
     ) -> list[Answer]:
-        """The answers to checked rows, each committed; `started` is the request's arrival by time.perf_counter."""
+        """The answers to checked rows, each committed; `started` is the request's arrival by
+        time.perf_counter.
+        """
         answers = await self._predictor.answer(Job(rows, served, caller.name, request_id, started))
         for answer in answers:
             predicted = answer["predicted"] if answer["probabilities"] else "a number"
@@ -96,7 +102,9 @@ class Service:
         return answers
 
     def label(self, given: Sequence[tuple[str, LabelValue]], caller: Caller) -> list[bool]:
-        """Whether each label (prediction id, truth) was new. Raises WrongRows for an invalid label, KeyError for an id."""
+        """Whether each label (prediction id, truth) was new. Raises WrongRows for an invalid label,
+        KeyError for an id.
+        """
         classes = self.store.classes([id_ for id_, _ in given])
         labels = []
         for place, (id_, label) in enumerate(given):
@@ -158,7 +166,9 @@ class Service:
         log.info("model serves", version=served.version, source=served.deployment.source)
 
     def _as_label(self, place: int, label: LabelValue, classes: list[str]) -> str:
-        """The label of a prediction that chose from `classes`; the current model of the same table may have more."""
+        """The label of a prediction that chose from `classes`; the current model of the same table
+        may have more.
+        """
         current = self.served.model.classes or ()
         if not set(current).isdisjoint(classes):
             classes = sorted({*classes, *current})

@@ -31,10 +31,14 @@ class Source(Protocol):
     name: str
 
     def mark(self) -> str:
-        """A text that differs for each model. Raises BadInput when there is none, Unreachable without an answer."""
+        """A text that differs for each model. Raises BadInput when there is none, Unreachable
+        without an answer.
+        """
 
     def fetch(self, folder: Path) -> None:
-        """Copies model, signature, card, metrics and plots to a folder. Raises Refused without a model."""
+        """Copies model, signature, card, metrics and plots to a folder. Raises Refused without a
+        model.
+        """
 
 
 def source_of(settings: Settings) -> Source:
@@ -48,7 +52,9 @@ class PipelineFiles:
     name = "the pipeline's files"
 
     def mark(self) -> str:
-        """Sizes and times of model, signature and card; the card, which names its model, is written last."""
+        """Sizes and times of model, signature and card; the card, which names its model, is written
+        last.
+        """
         for path in REQUIRED:
             if not path.is_file():
                 raise BadInput(f"there is no {path.name} to serve", "dvc repro, or dvc pull")
@@ -64,13 +70,16 @@ class PipelineFiles:
 
 
 class Registry:
-    """The version of a registered model that has an alias: `models:/wine-cultivars@champion`."""
+    """The version of a registered model that has an alias: `models:/NAME@champion`."""
 
     def __init__(self, address: str, server: str) -> None:
         found = REGISTERED_MODEL.fullmatch(address)
         if not found or not server.startswith(("http://", "https://")):
-            what = f"NB_MODEL={address} needs the form models:/NAME@ALIAS and a server in MLFLOW_TRACKING_URI (http://…)"
-            raise BadInput(what, "set both, or neither to serve the pipeline's files")
+            raise BadInput(
+                f"NB_MODEL={address} needs the form models:/NAME@ALIAS,"
+                " and MLFLOW_TRACKING_URI a server (http://…)",
+                "set both, or neither to serve the pipeline's files",
+            )
         self.name = address
         self._model = found.groupdict()
         self._server = server.rstrip("/")

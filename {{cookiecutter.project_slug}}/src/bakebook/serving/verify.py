@@ -1,4 +1,6 @@
-"""Run as a program: loads a model in a process of its own and checks it against the examples of its signature."""
+"""Run as a program: loads a model in a process of its own and checks it against the examples of its
+signature.
+"""
 
 import sys
 from pathlib import Path
@@ -14,7 +16,9 @@ TOLERANCE = (
 
 
 def verify(folder: Path) -> str:
-    """Empty when the model in `folder` predicts its examples as when it was exported; else what is wrong."""
+    """Empty when the model in `folder` predicts its examples as when it was exported; else what is
+    wrong.
+    """
     try:
         model = Model.load(folder / "model.onnx", folder / "signature.json")
         examples = model.signature.examples

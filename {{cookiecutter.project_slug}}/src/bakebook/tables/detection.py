@@ -36,7 +36,9 @@ NEW_EXCEL = b"PK\x03\x04"
 
 
 def detect(path: Path, encoding: str = "") -> ReadOptions:
-    """Format, encoding and delimiter, from the first file of the source; a given encoding is taken as it is."""
+    """Format, encoding and delimiter, from the first file of the source; a given encoding is taken
+    as it is.
+    """
     for name, file in open_files(path):
         start = file.read(SAMPLE_BYTES)
         file.seek(0)
@@ -72,7 +74,9 @@ def _format(name: str, start: bytes) -> str:
 
 
 def _encoding(file: IO[bytes], start: bytes) -> str:
-    """UTF-16 by its byte order mark, UTF-8 when the whole file is valid UTF-8, else what chardet finds most likely."""
+    """UTF-16 by its byte order mark, UTF-8 when the whole file is valid UTF-8, else what chardet
+    finds most likely.
+    """
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -105,7 +109,9 @@ def _is_printable(text: str) -> bool:
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter that gives the same number of values in the most of the first lines, and the most values."""
+    """The delimiter that gives the same number of values in the most of the first lines, and the
+    most values.
+    """
     lines = [line[:SAMPLE_LETTERS] for line in text.splitlines(keepends=True)[:SAMPLE_LINES]]
     best = max(DELIMITERS, key=lambda delimiter: _fit(lines, delimiter))
     return best if _fit(lines, best)[1] > 1 else ","

@@ -1,4 +1,6 @@
-"""Proposes the dtype of each column of a table that nobody described yet: missing-value markers, decimal sign, dates."""
+"""Proposes the dtype of each column of a table that nobody described yet: missing-value markers,
+decimal sign, dates.
+"""
 
 from collections.abc import Iterable, Mapping
 
@@ -46,9 +48,11 @@ def infer_dtypes(
     markers: Iterable[str] = (),
     known: Mapping[str, str] | None = None,
 ) -> ReadOptions:
-    """The options with missing-value markers, decimal sign and the dtype of each column of an untyped table.
+    """The options with missing-value markers, decimal sign and the dtype of each column of an
+    untyped table.
 
-    `markers` are further missing-value markers, `known` the dtypes of columns that a person knows better.
+    `markers` are further missing-value markers, `known` the dtypes of columns that a person knows
+    better.
     """
     known = known or {}
     for name in known:
@@ -95,7 +99,9 @@ def _share(values: pa.Array, pattern: str) -> float:
 
 
 def _decimal(distinct: Mapping[str, pa.Array], options: ReadOptions) -> str:
-    """The decimal sign that more columns require; in doubt a comma where semicolons separate the values."""
+    """The decimal sign that more columns require; in doubt a comma where semicolons separate the
+    values.
+    """
     counts = {}
     for sign, pattern in DECISIVE.items():
         counts[sign] = sum(_share(values, pattern) > 0.1 for values in distinct.values())
@@ -153,7 +159,9 @@ def _is_boolean(values: pa.ChunkedArray, options: ReadOptions) -> bool:
 
 
 def _is_almost_numeric(values: pa.ChunkedArray) -> bool:
-    """Whether a few wrong values are among many numbers: reading then names the first, instead of taking all as text."""
+    """Whether a few wrong values are among many numbers: reading then names the first, instead of
+    taking all as text.
+    """
     numbers = round(_share(values, NUMBER) * len(values))
     return numbers > MANY_NUMBERS and len(values) - numbers <= FEW_WRONG
 

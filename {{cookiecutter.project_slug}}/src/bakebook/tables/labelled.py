@@ -1,4 +1,6 @@
-"""Predictions that people labelled, as further rows of the table: what `nb db export` wrote, after a review."""
+"""Predictions that people labelled, as further rows of the table: what `nb db export` wrote, after
+a review.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,9 @@ ID = "prediction_id"
 
 
 def read(path: Path, options: ReadOptions) -> pd.DataFrame:
-    """The columns of the table that the file has, each with its dtype; the index has the ids of the predictions."""
+    """The columns of the table that the file has, each with its dtype; the index has the ids of the
+    predictions.
+    """
     written = read_untyped(path, ReadOptions(file_format="parquet"))
     if ID not in written.column_names:
         raise BadInput(f"{path.name} has no column '{ID}'", "name a file that nb db export wrote")
@@ -30,8 +34,8 @@ def read(path: Path, options: ReadOptions) -> pd.DataFrame:
 def add(table: pd.DataFrame, path: Path | None, options: ReadOptions) -> pd.DataFrame:
     """The table with the labelled rows below it; without a path, the table alone.
 
-    A column that the service does not ask for is continued where its values allow: a constant by its value, a key by
-    further numbers or by the ids of the predictions. Any other is missing.
+    A column that the service does not ask for is continued where its values allow: a constant by
+    its value, a key by further numbers or by the ids of the predictions. Any other is missing.
     """
     if path is None:
         return table

@@ -21,7 +21,9 @@ def overview(table: pd.DataFrame, dtypes: Mapping[str, str] | None = None) -> pd
 
 
 def missing(table: pd.DataFrame) -> pd.DataFrame | str:
-    """The columns with missing values, how many and their share of the rows; or a sentence that there are none."""
+    """The columns with missing values, how many and their share of the rows; or a sentence that
+    there are none.
+    """
     counts = table.isna().sum()
     found = counts[counts > 0].sort_values(ascending=False)
     if found.empty:

@@ -15,7 +15,8 @@ KEY_NAME = re.compile(
     r"(^|[\W_])(id|uuid|guid|key|index|nr|no|number|code)$|^unnamed|^column \d+$",
     re.IGNORECASE,
 )
-FEW_VALUES = 20  # distinct whole numbers up to which they may be classes, and sentences up to which they are categories
+# Distinct values up to which whole numbers may be classes, and sentences are categories
+FEW_VALUES = 20
 WORDS_OF_TEXT = 3  # on average, from which a column is text and not a category
 LONGEST_SHOWN = 40  # letters of a value
 

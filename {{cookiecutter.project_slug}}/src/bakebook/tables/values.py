@@ -33,7 +33,8 @@ def as_text(value: Any) -> str:
 
 
 def as_time(text: str, format_: str = "") -> datetime:
-    """A time in UTC, without a zone, from ISO 8601 (a year or a month is its first day) or a format of strptime.
+    """A time in UTC, without a zone, from ISO 8601 (a year or a month is its first day) or a format
+    of strptime.
 
     Raises ValueError on anything else, OverflowError on a time that does not exist in UTC.
     """

@@ -1,25 +1,23 @@
-"""What a stage wrote, logged to its MLflow run: parameters, metrics, datasets, files, trials, the served model."""
+"""What a stage wrote, logged to its MLflow run: parameters, metrics, datasets, files, trials, the
+served model.
+"""
 
 import csv
 import json
-import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from bakebook.contract.project import Project
-from bakebook.contracts import Signature
 from bakebook.files import dvc_hash
-from bakebook.paths import LIBRARY, MODEL, ONNX, ROOT, SIGNATURE, TRIALS
+from bakebook.paths import MODEL, ONNX, ROOT, TRIALS
+from bakebook.tracking.log_model import log_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Run
-    from mlflow.models import ModelSignature
     from pyarrow import DataType
 
 MOST_PARAMS = 100  # that MLflow accepts in one request
@@ -30,21 +28,6 @@ FAILED_TAG = "failed_stage"
 MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 ONNX_FILE = ONNX.relative_to(ROOT).as_posix()
 TRIALS_FILE = TRIALS.relative_to(ROOT).as_posix()
-# The library's files without which the served model cannot be loaded
-RUNTIME_FILES = (
-    "__init__.py",
-    "contracts.py",
-    "errors.py",
-    "params.py",
-    "paths.py",
-    "models/__init__.py",
-    "models/encoding.py",
-    "models/runtime.py",
-    "tables/__init__.py",
-    "tables/values.py",
-)
-RUNTIME_REQUIREMENTS = ("mlflow", "onnxruntime", "pandas")
-COLUMN_TYPES = {"numeric": "double", "boolean": "boolean", "datetime": "datetime"}
 
 
 def makes_model(project: Project, stage: str) -> bool:
@@ -58,7 +41,8 @@ def takes_model(project: Project, stage: str) -> bool:
 
 
 def log_start(client: "MlflowClient", run_id: str, project: Project, stages: Sequence[str]) -> None:
-    """The values with which stages run: parameters of the run for what makes the model, tags for later stages.
+    """The values with which stages run: parameters of the run for what makes the model, tags for
+    later stages.
 
     What later stages do with a model may change; their texts are in the model card.
     """
@@ -85,13 +69,15 @@ def log_start(client: "MlflowClient", run_id: str, project: Project, stages: Seq
 def log_results(
     client: "MlflowClient", run_id: str, project: Project, stages: Sequence[str]
 ) -> None:
-    """What finished stages wrote: metrics, datasets, files, trials, and the model in the form that MLflow loads."""
+    """What finished stages wrote: metrics, datasets, files, trials, and the model in the form that
+    MLflow loads.
+    """
     for stage in stages:
         _log_metrics(client, run_id, project, stage)
         _log_files(client, run_id, project, stage)
         outs = project.files(stage, "outs")
         if ONNX_FILE in outs:
-            _log_model(client, run_id)
+            log_model(client, run_id)
         if TRIALS_FILE in outs:
             _log_trials(client, run_id, project.root / TRIALS_FILE)
     _log_datasets(client, run_id, project, stages[-1])
@@ -104,7 +90,9 @@ def log_notebook(client: "MlflowClient", run_id: str, executed: Path | None) -> 
 
 
 def inherit(client: "MlflowClient", earlier: "Run", run: "Run") -> None:
-    """Copies what an earlier run of the same model has and `run` does not: metrics, datasets, tags, files."""
+    """Copies what an earlier run of the same model has and `run` does not: metrics, datasets, tags,
+    files.
+    """
     from mlflow.artifacts import download_artifacts
     from mlflow.entities import Metric, RunTag
 
@@ -215,48 +203,6 @@ def _log_files(client: "MlflowClient", run_id: str, project: Project, stage: str
             client.log_artifacts(run_id, str(place), path)
         elif place.is_file():
             client.log_artifact(run_id, str(place), str(PurePosixPath(path).parent))
-
-
-def _log_model(client: "MlflowClient", run_id: str) -> None:
-    """The ONNX model as an MLflow model: `mlflow.pyfunc.load_model(f"runs:/{run_id}/model")` loads and predicts."""
-    from mlflow import pyfunc
-
-    signature = Signature.model_validate_json(SIGNATURE.read_bytes())
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message=".*An input example was not provided", category=UserWarning
-        )
-        pyfunc.save_model(
-            f"{folder}/model",
-            python_model=str(LIBRARY / "tracking" / "pyfunc.py"),
-            code_paths=[str(_copy_runtime(Path(folder)))],
-            artifacts={"onnx": str(ONNX), "signature": str(SIGNATURE)},
-            signature=_mlflow_signature(signature),
-            pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME_REQUIREMENTS],
-        )
-        client.log_artifacts(run_id, f"{folder}/model", "model")
-
-
-def _copy_runtime(folder: Path) -> Path:
-    """The part of the library that loads the model, as a package in the folder."""
-    copy = folder / LIBRARY.name
-    for name in RUNTIME_FILES:
-        target = copy / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(LIBRARY / name, target)
-    return copy
-
-
-def _mlflow_signature(signature: Signature) -> "ModelSignature":
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    inputs = []
-    for column in signature.inputs:
-        inputs.append(ColSpec(COLUMN_TYPES.get(column.role, "string"), column.name, required=False))
-    predicted = ColSpec("double" if signature.classes is None else "string", "predicted")
-    probabilities = [ColSpec("double", name) for name in signature.classes or ()]
-    return ModelSignature(Schema([*inputs]), Schema([predicted, *probabilities]))
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,6 @@
-"""Which MLflow runs this project has open, on disk, so that a later command closes what a killed one left open."""
+"""Which MLflow runs this project has open, on disk, so that a later command closes what a killed
+one left open.
+"""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +16,9 @@ OPENED_BY = "nb_run"  # the tag by which a run is found whose id is unknown
 
 @dataclass(frozen=True)
 class OpenRun:
-    """A run that is open: where, of which stage, and the status that it gets if nobody closes it."""
+    """A run that is open: where, of which stage, and the status
+    that it gets if nobody closes it.
+    """
 
     token: str
     stage: str
@@ -56,7 +60,9 @@ def left_open(root: Path) -> list[OpenRunFile]:
 
 
 def close(root: Path, left: OpenRunFile) -> str | None:
-    """Gives an abandoned run its true status and returns a note about it. Raises Unreachable without its store."""
+    """Gives an abandoned run its true status and returns a note about it. Raises Unreachable
+    without its store.
+    """
     run = left.run
     store = Store(root)
     if store.shown != run.uri:
@@ -75,7 +81,9 @@ def _folder(root: Path) -> Path:
 
 
 def _find(store: Store, run: OpenRun) -> list[Any]:
-    """The run and its open trials as MLflow's entities; none when it was never created, or is deleted."""
+    """The run and its open trials as MLflow's entities; none when it was never created, or is
+    deleted.
+    """
     experiment = store.client.get_experiment_by_name(run.experiment)
     if not experiment:
         return []

@@ -1,4 +1,6 @@
-"""The served model as MLflow loads it. A part of the library is copied beside it (RUNTIME_FILES of tracking/log.py)."""
+"""The served model as MLflow loads it. A part of the library is copied beside it (RUNTIME_FILES of
+tracking/log.py).
+"""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ from mlflow.pyfunc import PythonModel, PythonModelContext
 
 
 class OnnxModel(PythonModel):
-    """Takes a DataFrame with the signature's columns; returns `predicted` and a column of probabilities per class."""
+    """Takes a DataFrame with the signature's columns; returns `predicted` and a column of
+    probabilities per class.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         from bakebook.models.runtime import Model

@@ -1,4 +1,6 @@
-"""One MLflow run per trained model: `train` opens it, later stages log to the run of the model that they were given."""
+"""One MLflow run per trained model: `train` opens it, later stages log to the run of the model that
+they were given.
+"""
 
 import subprocess
 from collections.abc import Callable
@@ -64,8 +66,8 @@ class Tracking:
     def check(self) -> None:
         """Raises when MLflow could not open the run, so that no further cell is computed in vain.
 
-        The first call, when the kernel is about to start, opens the run in a thread: the notebook runs while MLflow is
-        imported, which takes seconds.
+        The first call, when the kernel is about to start, opens the run in a thread: the notebook
+        runs while MLflow is imported, which takes seconds.
         """
         if self.is_active and self._begun().done():
             self._begun().result()
@@ -97,7 +99,8 @@ class Tracking:
                     self._close(run, error)
         except (Unreachable, NoSpace, TimeoutError):
             if error is None:
-                raise  # otherwise the stage's own failure is reported; the next command closes the run
+                raise
+            # The stage's own failure is reported; the next command closes the run.
 
     def _close(self, run: "Run", error: BaseException | None) -> None:
         """Records, then closes. A training that is finished stays so when a later stage fails."""
@@ -124,9 +127,11 @@ class Tracking:
         return "KILLED" if isinstance(error, Interrupted) else "FAILED"
 
     def _record(self, run: "Run") -> None:
-        """Logs what the stage made, and only then the model's hash, by which later stages find the run.
+        """Logs what the stage made, and only then the model's hash, by which later stages find the
+        run.
 
-        A new run of a model that is known inherits what later stages logged: DVC does not run them again for it.
+        A new run of a model that is known inherits what later stages logged: DVC does not run them
+        again for it.
         """
         run_id = run.info.run_id
         earlier = self._run_of_model(run.info.experiment_id) if self.makes_model else None
@@ -166,7 +171,9 @@ class Tracking:
         return run
 
     def _create(self, experiment_id: str) -> "Run":
-        """A run for a new model, or for one that came from another machine: with the stages that led to it."""
+        """A run for a new model, or for one that came from another machine: with the stages that
+        led to it.
+        """
         run = self._client.create_run(experiment_id, run_name=self.stage, tags=self._tags())
         self.file.write(run_id=run.info.run_id)
         self.stages = [*self.project.upstream(self.stage), self.stage]

@@ -1,4 +1,6 @@
-"""An MLflow store: reached within seconds, opened by several processes, its errors in one sentence."""
+"""An MLflow store: reached within seconds, opened by several
+processes, its errors in one sentence.
+"""
 
 import os
 import re
@@ -18,7 +20,8 @@ from bakebook.errors import NoSpace, Unreachable, first_line, out_of_space
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# A server that stops answering is asked again after 0, 6, 12, 24 and 48 seconds; MLflow's defaults take ten minutes.
+# A server that stops answering is asked again after 0, 6, 12, 24 and 48 seconds; MLflow's defaults
+# take ten minutes.
 PATIENT = {"MAX_RETRIES": "5", "BACKOFF_FACTOR": "3", "TIMEOUT": "20"}
 HURRIED = {"MAX_RETRIES": "0", "TIMEOUT": "2"}
 HTTP_VARIABLE = "MLFLOW_HTTP_REQUEST_"
@@ -32,7 +35,9 @@ EXPERIMENT_TAGS = {
 
 
 class Store:
-    """The store that MLFLOW_TRACKING_URI names, else `mlflow.db` in the project; with the project's experiment."""
+    """The store that MLFLOW_TRACKING_URI names, else `mlflow.db` in the project; with the project's
+    experiment.
+    """
 
     def __init__(self, root: Path, uri: str | None = None) -> None:
         self.root = root
@@ -58,7 +63,8 @@ class Store:
             return
         page = without_credentials(self.uri.rstrip("/"), "") + "/health"
         try:
-            urllib.request.urlopen(page, timeout=HEALTH_TIMEOUT_S).close()  # noqa: S310 - http and https only, see above
+            answer = urllib.request.urlopen(page, timeout=HEALTH_TIMEOUT_S)  # noqa: S310 - http(s)
+            answer.close()
         except urllib.error.HTTPError:
             return  # it answers; MLflow reports whether it lets us in
         except (OSError, ValueError, HTTPException) as error:
@@ -107,7 +113,9 @@ class Store:
             raise failure(what, "fix the store, then dvc repro") from error
 
     def experiment_id(self) -> str:
-        """The experiment, which is created when it does not exist; one process alone creates a new SQLite file."""
+        """The experiment, which is created when it does not exist; one process alone creates a new
+        SQLite file.
+        """
         with self._first_use():
             found = self.client.get_experiment_by_name(self.experiment)
             return found.experiment_id if found else self._create_experiment()
@@ -138,7 +146,9 @@ def without_credentials(text: str, replacement: str = "***@") -> str:
 
 
 def _configure_mlflow() -> None:
-    """Sets what MLflow reads from the environment when it is imported; a value that the user has set wins."""
+    """Sets what MLflow reads from the environment when it is imported; a value that the user has
+    set wins.
+    """
     defaults = QUIET | {HTTP_VARIABLE + name: value for name, value in PATIENT.items()}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

@@ -17,10 +17,12 @@ Outcome = Mapping[str, Any]  # of one expectation, as Great Expectations writes 
 
 
 def check(table: pd.DataFrame, suite: Any) -> ValidationResult:
-    """The outcome of every expectation, in the suite's order; it succeeds when no critical expectation fails.
+    """The outcome of every expectation, in the suite's order; it succeeds when no critical
+    expectation fails.
 
-    What Great Expectations accepts fails here: an empty table, an empty suite, an expectation that it ignores because
-    it does not know it, and one that raises. Raises BadInput when the suite is no suite.
+    What Great Expectations accepts fails here: an empty table, an empty suite, an expectation that
+    it ignores because it does not know it, and one that raises. Raises BadInput when the suite is
+    no suite.
     """
     expected = expectations_of(suite)
     outcomes: dict[int, Outcome] = {}
@@ -47,7 +49,9 @@ def check(table: pd.DataFrame, suite: Any) -> ValidationResult:
 
 
 def stop_if_failed(validation: ValidationResult, stop_at: Severity) -> str:
-    """Says that the table meets its contract, or raises CheckFailed with failures of severity `stop_at` or worse."""
+    """Says that the table meets its contract, or raises CheckFailed with failures of severity
+    `stop_at` or worse.
+    """
     stopping = SEVERITIES[: SEVERITIES.index(stop_at) + 1]
     failed = [one for one in validation.results if not one.success and one.severity in stopping]
     if not failed:

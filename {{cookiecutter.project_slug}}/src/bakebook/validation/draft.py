@@ -19,8 +19,8 @@ def draft(
 ) -> dict[str, Any]:
     """A suite that the table meets, to be reviewed.
 
-    Ranges extend beyond the values of the table by `margin` of their width. The columns in `unique` are expected to
-    have another value in each row.
+    Ranges extend beyond the values of the table by `margin` of their width. The columns in `unique`
+    are expected to have another value in each row.
     """
     columns = list(table.columns)
     found = [

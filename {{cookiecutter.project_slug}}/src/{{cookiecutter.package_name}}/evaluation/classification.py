@@ -1,4 +1,6 @@
-"""How good a classifier is. y has the places of the classes, as `to_y` of bakebook.models.schema gives them."""
+"""How good a classifier is. y has the places of the classes, as `to_y` of bakebook.models.schema
+gives them.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +46,9 @@ def roc_auc(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
 
 
 def calibration_error(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    """The mean distance of confidence from accuracy over bins, weighted by rows (Naeini et al., AAAI 2015)."""
+    """The mean distance of confidence from accuracy over bins, weighted by rows (Naeini et al.,
+    AAAI 2015).
+    """
     confidence = y_score.max(axis=1)
     is_correct = y_pred == y
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
@@ -54,10 +58,6 @@ def calibration_error(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) ->
         distance = abs(confidence[in_bin].mean() - is_correct[in_bin].mean())
         error += distance * in_bin.mean()
     return float(error)
-
-
-def _accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    return accuracy_score(y, y_pred)
 
 
 def _f1_macro(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
@@ -76,7 +76,9 @@ def confusion_rows(holdout: Holdout) -> pd.DataFrame:
 
 
 def roc_curves(holdout: Holdout) -> pd.DataFrame:
-    """The ROC curve of each class against the rest: class, false_positive_rate, true_positive_rate."""
+    """The ROC curve of each class against the rest: class,
+    false_positive_rate, true_positive_rate.
+    """
     y_score = holdout.model.predict_proba(holdout.X)
     curves = []
     for place, name in enumerate(holdout.schema.classes or ()):
@@ -97,7 +99,9 @@ def _roc_curve(name: str, is_class: pd.Series, y_score: np.ndarray) -> pd.DataFr
 
 
 def calibration(holdout: Holdout) -> pd.DataFrame:
-    """Mean confidence and accuracy of the predictions by bins of equal width: confidence, accuracy."""
+    """Mean confidence and accuracy of the predictions by bins of
+    equal width: confidence, accuracy.
+    """
     y_score = holdout.model.predict_proba(holdout.X)
     is_correct = holdout.model.predict(holdout.X) == holdout.y
     accuracy, confidence = calibration_curve(is_correct, y_score.max(axis=1), n_bins=BINS)
@@ -109,7 +113,9 @@ class Classification:
 
     name: TaskName = "classification"
     scores: Mapping[str, Score] = {
-        "accuracy": Score(_accuracy, more_is_better=True),
+        "accuracy": Score(
+            lambda y, y_pred, y_score: accuracy_score(y, y_pred), more_is_better=True
+        ),
         "balanced_accuracy": Score(balanced_accuracy, more_is_better=True),
         "f1_macro": Score(_f1_macro, more_is_better=True),
         "roc_auc": Score(roc_auc, more_is_better=True),
@@ -125,7 +131,7 @@ class Classification:
     predictions = Plot(
         name="confusion_matrix",
         title="Confusion matrix",
-        caption="Correct predictions are on the diagonal; every other cell is a confusion of two classes.",
+        caption="Correct predictions are on the diagonal, confusions of two classes elsewhere.",
         template="confusion",
         x="predicted",
         y="actual",
@@ -135,7 +141,7 @@ class Classification:
     errors = Plot(
         name="roc",
         title="ROC of each class against the rest",
-        caption="The closer a curve is to the upper left corner, the better its class is separated from the rest.",
+        caption="The closer a curve is to the upper left corner, the better the separation.",
         template="simple",
         x="false_positive_rate",
         y="true_positive_rate",
@@ -145,7 +151,7 @@ class Classification:
     confidence = Plot(
         name="calibration",
         title="Calibration",
-        caption="On the dotted line, nine of ten predictions with a confidence of 90 % are correct.",
+        caption="On the dotted line, 9 of 10 predictions with a confidence of 90 % are correct.",
         template="linear",
         x="confidence",
         y="accuracy",

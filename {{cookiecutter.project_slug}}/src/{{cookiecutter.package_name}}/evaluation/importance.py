@@ -26,8 +26,7 @@ def importance_plot(scoring: str, label: str) -> Plot:
     return Plot(
         name="importance",
         title="Permutation importance",
-        caption="The score drops most when the inputs that matter most are shuffled. Correlated inputs share their"
-        " importance.",
+        caption="Shuffling an important input lowers the score. Correlated inputs share theirs.",
         template="bar_horizontal",
         x="importance",
         y="input",
@@ -37,7 +36,9 @@ def importance_plot(scoring: str, label: str) -> Plot:
 
 
 def measure(holdout: Holdout, *, scoring: str, repeats: int, random_state: int) -> pd.DataFrame:
-    """How much the score drops when one input is shuffled: input, importance, spread, the greatest first."""
+    """How much the score drops when one input is shuffled: input, importance, spread, the greatest
+    first.
+    """
     X = holdout.X
     rows = X.sample(min(len(X), MOST_ROWS), random_state=random_state).index
     found = permutation_importance(

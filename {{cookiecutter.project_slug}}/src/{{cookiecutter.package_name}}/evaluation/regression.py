@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyRegressor
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
@@ -16,18 +15,6 @@ from .. import plots
 from .importance import importance_plot
 
 DECILES = 10
-
-
-def _mae(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
-    return mean_absolute_error(y, y_pred)
-
-
-def _rmse(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
-    return root_mean_squared_error(y, y_pred)
-
-
-def _r2(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
-    return r2_score(y, y_pred)
 
 
 def actual_and_predicted(holdout: Holdout) -> pd.DataFrame:
@@ -59,9 +46,13 @@ class Regression:
 
     name: TaskName = "regression"
     scores: Mapping[str, Score] = {
-        "mae": Score(_mae, more_is_better=False),
-        "rmse": Score(_rmse, more_is_better=False),
-        "r2": Score(_r2, more_is_better=True),
+        "mae": Score(
+            lambda y, y_pred, y_score: mean_absolute_error(y, y_pred), more_is_better=False
+        ),
+        "rmse": Score(
+            lambda y, y_pred, y_score: root_mean_squared_error(y, y_pred), more_is_better=False
+        ),
+        "r2": Score(lambda y, y_pred, y_score: r2_score(y, y_pred), more_is_better=True),
     }
     scoring = "r2"
     scoring_label = "R²"
@@ -82,7 +73,7 @@ class Regression:
     errors = Plot(
         name="residuals",
         title="Residuals",
-        caption="Residuals should not depend on the prediction: a trend or a funnel is structure that the model missed.",
+        caption="A trend or a funnel is structure that the model missed.",
         template="scatter",
         x="predicted",
         y="residual",
@@ -92,7 +83,7 @@ class Regression:
     confidence = Plot(
         name="error_by_decile",
         title="Error by decile of the predictions",
-        caption="The mean absolute error, from the smallest tenth of the predictions to the greatest.",
+        caption="The mean absolute error, from the smallest predictions to the greatest.",
         template="linear",
         x="predicted",
         y="error",
@@ -122,4 +113,5 @@ class Regression:
 
     def describe_details(self, metrics: Metrics, schema: Schema) -> str:
         spread = ", ".join(f"{name} {value:g}" for name, value in (metrics.target or {}).items())
-        return f"mae and rmse are in the unit of `{schema.target}`, which has {spread} among the test rows."
+        unit = f"mae and rmse are in the unit of `{schema.target}`"
+        return f"{unit}, which has {spread} among the test rows."

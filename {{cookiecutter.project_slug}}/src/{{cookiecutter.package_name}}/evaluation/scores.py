@@ -27,7 +27,9 @@ def evaluate(
     criteria: Mapping[str, float],
     report: SplitReport,
 ) -> Metrics:
-    """Everything that `metrics.json` contains; `train` is X and y of the training rows, which the baseline needs."""
+    """Everything that `metrics.json` contains; `train` is X and y of the training rows, which the
+    baseline needs.
+    """
     task = task_of(holdout.schema.task)
     baseline = task.baseline(*train)
     scores = task.evaluate(holdout.model, holdout.X, holdout.y)
@@ -43,7 +45,9 @@ def evaluate(
 
 
 def judge(scores: Mapping[str, float], criteria: Mapping[str, float], task: Task) -> Success:
-    """Each success criterion beside its score, and whether all are met. Raises BadInput for an unknown score."""
+    """Each success criterion beside its score, and whether all are met. Raises BadInput for an
+    unknown score.
+    """
     judged = {}
     for name, threshold in criteria.items():
         if name not in task.scores:
@@ -54,7 +58,9 @@ def judge(scores: Mapping[str, float], criteria: Mapping[str, float], task: Task
 
 
 def comparison(metrics: Metrics, task: Task) -> pd.DataFrame:
-    """One row per score: model, baseline, which of them is better, the criterion and whether it is met."""
+    """One row per score: model, baseline, which of them is better, the criterion and whether it is
+    met.
+    """
     rows = {}
     for name, value in metrics.model.items():
         baseline = metrics.baseline.get(name)

@@ -1,0 +1,68 @@
+"""What the doctor says about a library that its owner edited."""
+
+import shutil
+from pathlib import Path
+
+from conftest import PROJECT
+
+from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, did_you_mean
+from bakebook.files import PART, atomic
+from bakebook.runner.doctor import _unfinished_files, library_hashes
+
+
+def test_an_edited_an_added_and_a_removed_file_have_other_hashes(tmp_path: Path) -> None:
+    library = Path(shutil.copytree(PROJECT / "src" / "bakebook", tmp_path / "bakebook"))
+    before = library_hashes(library)
+    (library / "params.py").write_text("# mine\n", encoding="utf-8")
+    (library / "own.py").write_text("# mine\n", encoding="utf-8")
+    (library / "paths.py").unlink()
+    after = library_hashes(library)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert changed == {"params.py", "own.py", "paths.py"}
+
+
+def test_line_ends_and_byte_code_are_no_change(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(b"a\nb\n")
+    before = library_hashes(tmp_path)
+    (tmp_path / "a.py").write_bytes(b"a\r\nb\r\n")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_bytes(b"x")
+    assert library_hashes(tmp_path) == before
+
+
+def test_an_unfinished_file_is_found_wherever_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".dvc" / "tmp" / "nb" / "runs").mkdir(parents=True)
+    (tmp_path / "models").mkdir()
+    names = ["params.yaml", "models/model.onnx", ".dvc/tmp/nb/runs/1.json"]
+    parts = [(tmp_path / name).with_name(f"{PART}{Path(name).name}") for name in names]
+    for part in parts:
+        part.write_bytes(b"half")
+    assert sorted(_unfinished_files(tmp_path)) == sorted(parts)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b.txt"
+    try:
+        with atomic(target) as part:
+            part.write_text("half", encoding="utf-8")
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    assert list(target.parent.iterdir()) == []
+    with atomic(target) as part:
+        part.write_text("whole", encoding="utf-8")
+    assert [path.read_text("utf-8") for path in target.parent.iterdir()] == ["whole"]
+
+
+def test_every_failure_has_its_parts_and_its_exit_code() -> None:
+    failure = BadInput("the value is wrong", "fix it")
+    assert (failure.what, failure.remedy, failure.exit_code) == ("the value is wrong", "fix it", 2)
+    assert str(failure) == "the value is wrong → fix it"
+    assert str(CheckFailed("stopped")) == "stopped"
+    assert isinstance(Interrupted(15), KeyboardInterrupt | Failure)
+    assert Interrupted(15).exit_code == 143
+
+
+def test_a_similar_name_is_proposed() -> None:
+    assert did_you_mean("tset", ["test", "train"]) == "did you mean 'test'?"
+    assert did_you_mean("other", ["test", "train"]) == ""

@@ -1,0 +1,171 @@
+"""Runs the seven notebooks of a project on each table of the corpus, in forked processes that share their imports.
+
+    python tests/template/one_process.py PROJECT FOLDER RESULTS [NAME ...]
+
+It is run by the Python of the project's environment, and writes {table: {error, misunderstood, score, by_hand}} as
+JSON.
+"""
+
+import json
+import os
+import shutil
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from tables import TABLES, Table
+
+STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
+HEAVY = (
+    "great_expectations",
+    "joblib",
+    "skl2onnx",
+    "onnxruntime",
+    "huggingface_hub",
+    "matplotlib.pyplot",
+    "sqlalchemy",
+    "typer",
+)
+
+
+def run(project: Path, table: Table) -> dict[str, Any]:
+    """Uses the table, runs the notebooks as they stand, and returns what came of it."""
+    os.chdir(project)
+    sys.path.insert(0, str(project / "src"))
+    from bakebook import params as parameters
+    from bakebook import paths
+    from bakebook.datasets.use import Request, use
+
+    use(project, Request(table.source, table.target, **table.options))
+    params = project / "params.yaml"
+    text = params.read_text("utf-8").replace("cv: 5", "cv: 2").replace("repeats: 10", "repeats: 1")
+    params.write_text(text.replace("n_estimators: 100", "n_estimators: 60"), "utf-8")
+    for stage in STAGES:
+        cells = json.loads((project / f"notebooks/{stage}.ipynb").read_text("utf-8"))["cells"]
+        names: dict[str, Any] = {"__name__": stage}
+        for cell in cells:
+            if cell["cell_type"] == "code":
+                exec(compile("".join(cell["source"]), f"{stage}:{cell['id']}", "exec"), names)  # noqa: S102
+    metrics = json.loads(paths.METRICS.read_text("utf-8"))
+    schema = json.loads(paths.SCHEMA.read_text("utf-8"))
+    score = metrics["model"]["accuracy" if schema["task"] == "classification" else "r2"]
+    train, test = pd.read_parquet(paths.TRAIN), pd.read_parquet(paths.TEST)
+    return {
+        "misunderstood": misunderstood(table, parameters.read()),
+        "score": score,
+        "by_hand": by_hand(train, test, schema["target"], schema["task"]),
+        "metrics": metrics,
+        "card": paths.MODEL_CARD.read_text("utf-8"),
+        "readme": (project / "README.md").read_text("utf-8"),
+        "read_otherwise": read_otherwise(Path(table.source)),
+    }
+
+
+def read_otherwise(source: Path) -> int | None:
+    """The rows of which the service, sent the very source, would say something else than of the pipeline's table."""
+    from bakebook import paths
+    from bakebook.models.runtime import Model
+    from bakebook.serving import schemas, uploads
+
+    media = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet"}.get(source.suffix)
+    if not media or not source.is_file():
+        return None
+    model = Model.load(paths.ONNX, paths.SIGNATURE)
+    checked = schemas.Rows(model.signature, most=1)
+    with source.open("rb") as file:
+        chunks = uploads.open_table(file, media, "", model.signature).chunks()
+        sent = [row for chunk in chunks for row in checked.check(chunk.rows)]
+    table = pd.read_parquet(paths.TABLE)
+    said = [model.predict(one) for one in (checked.columns(sent), {name: table[name].to_numpy() for name in table})]
+    one, other = (found.values if found.probabilities is None else found.probabilities for found in said)
+    return int((one != other).reshape(len(table), -1).any(axis=1).sum())
+
+
+def misunderstood(table: Table, params: dict[str, Any]) -> list[str]:
+    """What params.yaml says otherwise than it should."""
+    found = {f"ingest.{name}": params["ingest"][name] for name in table.reading}
+    found |= {f"dtype of {name}": params["ingest"]["columns"][name] for name in table.dtypes}
+    found |= {f"role of {name}": params["prepare"]["roles"][name] for name in table.roles}
+    wanted = {f"ingest.{name}": value for name, value in table.reading.items()}
+    wanted |= {f"dtype of {name}": value for name, value in table.dtypes.items()}
+    wanted |= {f"role of {name}": value for name, value in table.roles.items()}
+    found["task"], wanted["task"] = params["prepare"]["task"], table.task
+    return [f"{name} is {found[name]!r}, not {wanted[name]!r}" for name in wanted if found[name] != wanted[name]]
+
+
+def by_hand(train: pd.DataFrame, test: pd.DataFrame, target: str, task: str) -> float:
+    """What a person would write on an afternoon, on the same rows: accuracy or R²."""
+    X_train, X_test = (expanded(part.drop(columns=target)) for part in (train, test))
+    numbers = list(X_train.select_dtypes(["number", "bool"]).columns)
+    words = [name for name in X_train if name not in numbers]
+    long = [name for name in words if X_train[name].str.count(r"\S+").mean() >= 3]
+    few = [name for name in words if name not in long and X_train[name].nunique() <= 60]
+    prepared = ColumnTransformer(
+        [
+            ("numbers", SimpleImputer(strategy="median"), numbers),
+            ("few", OneHotEncoder(handle_unknown="ignore"), few),
+            *((name, TfidfVectorizer(), name) for name in long),
+        ]
+    )
+    kinds = {"classification": RandomForestClassifier, "regression": RandomForestRegressor}
+    y_train, y_test = train[target], test[target]
+    if task == "classification":
+        y_train, y_test = y_train.astype(str), y_test.astype(str)
+    model = make_pipeline(prepared, kinds[task](n_estimators=60, random_state=0)).fit(X_train, y_train)
+    measure = accuracy_score if task == "classification" else r2_score
+    return float(measure(y_test, model.predict(X_test)))
+
+
+def expanded(X: pd.DataFrame) -> pd.DataFrame:
+    """Times as numbers, words without gaps."""
+    found: dict[str, Any] = {}
+    for name, column in X.items():
+        if pd.api.types.is_datetime64_any_dtype(column):
+            found |= {f"{name} {part}": getattr(column.dt, part) for part in ("weekday", "hour", "dayofyear")}
+        elif pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+            found[str(name)] = column.astype(float)
+        else:
+            found[str(name)] = column.astype(object).fillna("none").astype(str)
+    return pd.DataFrame(found).dropna(axis="columns", how="all")
+
+
+def forked(project: Path, place: Path, name: str) -> dict[str, Any]:
+    copy, given = place / name / project.name, place / name / "given"
+    shutil.copytree(project, copy)
+    given.mkdir()
+    answer = place / name / "answer.json"
+    if (child := os.fork()) == 0:
+        with (place / name / "said.txt").open("w") as said:
+            os.dup2(said.fileno(), 1)
+            os.dup2(said.fileno(), 2)
+        try:
+            found = run(copy, TABLES[name](given))
+        except BaseException:
+            found = {"error": traceback.format_exc()}
+        answer.write_text(json.dumps(found, default=str), "utf-8")
+        os._exit(0)
+    os.waitpid(child, 0)
+    return json.loads(answer.read_text("utf-8"))
+
+
+def main() -> None:
+    matplotlib.use("Agg")
+    for module in HEAVY:
+        __import__(module)
+    project, place, results, *chosen = sys.argv[1:]
+    found = {name: forked(Path(project), Path(place), name) for name in chosen or TABLES}
+    Path(results).write_text(json.dumps(found), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""The containers, for real: CI's own lines build, ask, push and deploy them; then each is restarted in turn."""
+
+import base64
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import BUILD, Run
+from engine import Engine, Machine, image_registry, machine_by_ssh, missing, own_engine, private_engine
+from servers import Service, free_port
+from test_ci import shell, steps
+from test_service import row, until
+
+pytestmark = [pytest.mark.slow, pytest.mark.containers]
+NAME = "bakebook-test"  # of the containers and volumes
+SERVICES = ("api", "database", "mlflow", "mlflow-database")
+PATIENCE = 180  # seconds until every container is well; MLflow's server makes its tables at the first start
+CHAMPION = """
+from mlflow import MlflowClient
+
+client = MlflowClient()
+(run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+client.create_registered_model("wine-cultivars")
+made = client.create_model_version("wine-cultivars", f"runs:/{run.info.run_id}/model", run.info.run_id)
+client.set_registered_model_alias("wine-cultivars", "champion", made.version)
+"""
+WHICH = """
+from mlflow import MlflowClient
+
+print(MlflowClient().get_model_version_by_alias("wine-cultivars", "champion").version)
+"""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with ExitStack() as stack:
+        found = own_engine()
+        if not found:
+            if reason := missing():
+                pytest.skip(reason)
+            found = stack.enter_context(private_engine(BUILD / "engine"))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def released(finished: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose pipeline has run, with the lock file that a user commits."""
+    project = Path(shutil.copytree(finished, tmp_path_factory.mktemp("released") / finished.name))
+    subprocess.run(["uv", "lock", "--quiet"], cwd=project, env=environment, check=True)
+    return project
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if not shutil.which("docker-registry"):
+        pytest.skip("needs a registry of images: apt-get install docker-registry")
+    with image_registry(tmp_path_factory.mktemp("registry") / "images") as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def image(engine: Engine, released: Path, registry: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The image as CI makes it from a tag: built, started, asked, pushed; not on this machine any more."""
+    name = f"{registry}/wine-cultivars:v1"
+    home = {"HOME": str(tmp_path_factory.mktemp("home"))}
+    told = {"IMAGE": name, "USERNAME": "somebody", "PASSWORD": "secret"}
+    said = []
+    try:
+        for step in steps(released, "release"):
+            done = shell(released, step["run"], engine.environment | home, **told)
+            assert done.returncode == 0, f"{step['run']}\n{done.stdout}{done.stderr}"
+            said.append(done.stdout)
+        is_what_it_should_be(engine, released)
+    finally:
+        if "smoke-test" in engine("ps", "--all", "--format", "{{.Names}}").split():
+            engine("rm", "--force", "smoke-test")
+    assert "gives the pipeline's 5 answers" in said[2]
+    engine("rmi", "--force", name)
+    return name
+
+
+def is_what_it_should_be(engine: Engine, project: Path) -> None:
+    """Nobody's user, nothing to write to, no science; and the smoke test sees another answer than the pipeline's."""
+    assert engine("exec", "smoke-test", "id", "--user") == "10001"
+    assert "Read-only file system" in engine("exec", "smoke-test", "sh", "-c", "touch /app/new 2>&1 || true")
+    assert "No module named" in engine("exec", "smoke-test", "sh", "-c", "python -c 'import pandas' 2>&1 || true")
+    other = "mkdir /tmp/models; sed s/Barolo/Barbera/g models/signature.json > /tmp/models/signature.json"
+    engine("exec", "smoke-test", "sh", "-c", other)
+    ask = "cd /tmp && docker exec --interactive --workdir /tmp smoke-test python - < $SMOKE"
+    done = shell(project, ask, engine.environment, SMOKE=str(project / "deploy" / "smoke.py"))
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        "error: it says 'Barolo' where the pipeline said 'Barbera'",
+    )
+
+
+class Deployed:
+    """What CI's lines brought up."""
+
+    def __init__(self, engine: Engine, project: Path, port: int, mlflow: int) -> None:
+        self.engine, self.project = engine, project
+        self.service = Service(port)
+        self.mlflow = {
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow}",
+            "MLFLOW_TRACKING_USERNAME": "admin",
+            "MLFLOW_TRACKING_PASSWORD": "a long p@ssword",
+        }
+        self.variables = "\n".join(
+            [
+                "POSTGRES_PASSWORD=one/of:many@words",
+                "MLFLOW_POSTGRES_PASSWORD=another",
+                f"MLFLOW_PASSWORD='{self.mlflow['MLFLOW_TRACKING_PASSWORD']}'",
+                "MLFLOW_SECRET_KEY=a-third",
+                f"PORT={port}",
+                f"MLFLOW_PORT={mlflow}",
+                "MLFLOW_HOST=mlflow.example.com",
+                f"COMPOSE_PROJECT_NAME={NAME}",
+            ]
+        )
+
+    def compose(self, *arguments: str) -> str:
+        return self.engine("compose", "--file", "deploy/compose.yaml", *arguments, cwd=self.project)
+
+    def is_well(self) -> bool:
+        states = [
+            self.engine("inspect", "--format", "{{.State.Health.Status}}", self.container(name)) for name in SERVICES
+        ]
+        return states == ["healthy"] * len(SERVICES)
+
+    def container(self, name: str) -> str:
+        return self.compose("ps", "--quiet", name)
+
+    def deploy(self, image: str, machine: Machine, home: Path) -> None:
+        """By the lines of CI, over SSH."""
+        told = {
+            "IMAGE": image,
+            "USERNAME": "somebody",
+            "PASSWORD": "secret",
+            "DOCKER_HOST": machine.address,
+            "SSH_KEY": machine.key,
+            "SSH_KNOWN_HOSTS": machine.known_hosts,
+            "DEPLOY_ENV": self.variables,
+            "HOME": str(home),
+        }
+        (step,) = steps(self.project, "deploy")
+        done = shell(self.project, step["run"], self.engine.environment, **told)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not any(secret in done.stdout + done.stderr for secret in ("one/of:many", "PRIVATE KEY", "p@ssword"))
+        self.engine.environment["IMAGE"] = image
+        assert until(self.is_well, PATIENCE), self.compose("logs", "--tail", "30")
+
+    def follow_the_champion(self) -> None:
+        """As README says: a user who may read, and the variables that name it."""
+        admin = "admin:" + self.mlflow["MLFLOW_TRACKING_PASSWORD"]
+        known = {"authorization": f"Basic {base64.b64encode(admin.encode()).decode()}"}
+        server, reader = Service(int(self.mlflow["MLFLOW_TRACKING_URI"].rpartition(":")[2])), "a password to read"
+        user = {"username": "service", "password": reader}
+        browser = {"host": "mlflow.example.com", "origin": "https://mlflow.example.com"}  # behind a proxy
+        local = {"origin": server.address}  # as its pages are opened on this machine
+        assert server.ask("/ajax-api/2.0/mlflow/experiments/search", {"max_results": 1}, **known, **local).status == 200
+        made = "/api/2.0/mlflow/users/create"
+        assert server.ask(made, user, **known, **(browser | {"origin": "https://example.org"})).status == 403
+        assert server.ask(made, user, **known, **(browser | {"host": "example.org"})).status == 403
+        assert server.ask(made, user, **known, **browser).status == 200
+        more = f"NB_MODEL=models:/wine-cultivars@champion\nMLFLOW_READER=service\nMLFLOW_READER_PASSWORD='{reader}'\n"
+        (self.project / "deploy" / ".env").write_text(f"{self.variables}\n{more}", encoding="utf-8")
+        self.compose("up", "--detach", "--no-build", "--wait")
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    engine: Engine, image: str, released: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployed]:
+    if not (shutil.which("sshd") or Path("/usr/sbin/sshd").exists()):
+        pytest.skip("needs a machine that SSH reaches: apt-get install openssh-server")
+    here = Deployed(engine, released, free_port(), free_port())
+    place = tmp_path_factory.mktemp("machine")
+    try:
+        with machine_by_ssh(place / "ssh", engine) as machine:
+            here.deploy(image, machine, place)
+        yield here
+    finally:
+        here.compose("down", "--volumes", "--timeout", "5")
+
+
+def test_what_a_tag_deploys_answers_and_loses_nothing_when_each_container_is_restarted(
+    deployed: Deployed, run: Run
+) -> None:
+    service, project = deployed.service, deployed.project
+    one, version = row(project), model_version(project)
+    assert service.ask("/predict", one).status == 401
+    made = deployed.compose("exec", "-T", "api", "nb", "token", "new", "me", "--scope", "admin")
+    token = {"authorization": f"Bearer {made}"}
+    assert service.ask("/predict", one, **token).json["model_version"] == version
+    labelled = service.ask("/predict", one, **token).json["id"]
+    assert service.ask("/feedback", {"id": labelled, "label": "Barbera"}, **token).json["recorded"] == 1
+
+    done = run(project, "dvc", "repro", "--force", **deployed.mlflow)
+    assert done.returncode == 0, done.stderr
+    assert run(project, "python", "-c", CHAMPION, **deployed.mlflow).returncode == 0
+    deployed.follow_the_champion()
+    assert until(deployed.is_well, PATIENCE)
+    assert service.ask("/model", **token).json["source"] == "models:/wine-cultivars@champion"
+
+    for name in SERVICES:
+        before = {one["id"] for one in predictions(service, token)}
+        deployed.compose("restart", name)
+        assert until(deployed.is_well, PATIENCE), name
+        answer = service.ask("/predict", one, **token)
+        assert (answer.status, answer.json["model_version"]) == (200, version), name
+        assert {one["id"] for one in predictions(service, token)} == before | {answer.json["id"]}, name
+    assert [one["id"] for one in predictions(service, token) if one["label"] == "Barbera"] == [labelled]
+    assert run(project, "python", "-c", WHICH, **deployed.mlflow).stdout == "1\n"
+
+
+def predictions(service: Service, token: dict[str, str]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = service.ask("/predictions", **token).json["predictions"]
+    return found
+
+
+def model_version(project: Path) -> str:
+    signature = json.loads((project / "models" / "signature.json").read_text("utf-8"))
+    return str(signature["model"]["sha256"][:12])

@@ -1,0 +1,89 @@
+"""What the service sends and accepts beside rows: answers, labels,
+pages of predictions, the model.
+"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from bakebook.serving.schemas import without_nul
+
+if TYPE_CHECKING:
+    pass
+
+
+MOST_LABELS = 10_000
+
+
+class Answer(BaseModel):
+    """What the model predicts for one row. It was committed under its id before it was sent."""
+
+    id: str = Field(examples=["019a7f3e-6c1d-7b52-9f0e-3d1f5a9b8c77"])
+    predicted: str | float
+    probabilities: dict[str, float] | None = Field(
+        description="of each class; null when a number is predicted"
+    )
+    model_version: str = Field(description="the first twelve letters of the model's sha256")
+
+
+class Label(BaseModel):
+    """The truth about one prediction. A later label corrects an earlier one; the same again changes
+    nothing.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    id: Annotated[str, AfterValidator(without_nul)] = Field(
+        max_length=36, description="of the prediction"
+    )
+    label: str | float | bool = Field(
+        description="the class, or the number, that it should have been"
+    )
+
+
+class Recorded(BaseModel):
+    """What happened to labels."""
+
+    recorded: int = Field(description="labels that are new, or correct an earlier one")
+    unchanged: int = Field(description="labels that were known")
+
+
+class StoredPrediction(Answer):
+    """A prediction as it is stored."""
+
+    made_at: datetime
+    caller: str
+    request_id: str
+    inputs: dict[str, Any]
+    uncertainty: float | None
+    latency_ms: float
+    label: str | None
+    labelled_by: str | None
+    labelled_at: datetime | None
+
+
+class Page(BaseModel):
+    """Predictions, the newest first; `next` is the `before` of the following page, null on the
+    last.
+    """
+
+    predictions: list[StoredPrediction]
+    next: str | None
+
+
+class ModelInfo(BaseModel):
+    """The model that answers."""
+
+    version: str
+    sha256: str
+    source: str
+    adopted_at: datetime
+    target: str
+    task: str
+    classes: list[str] | None
+    inputs: list[dict[str, Any]]
+    metrics: dict[str, Any]
+    card: str = Field(description="the model card, as Markdown")
+    earlier: list[str] = Field(description="versions that nb rollback can return to")
+    refused: dict[str, str] = Field(description="what must not answer, and why")

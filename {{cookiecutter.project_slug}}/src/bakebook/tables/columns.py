@@ -1,0 +1,76 @@
+"""A column before it is converted: text without markers, and the error for a value that does not
+fit.
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bakebook.contracts import ReadOptions
+from bakebook.errors import BadInput
+
+LONGEST_SHOWN = 40  # letters of a value in a message
+
+
+TEXT_TYPES = (
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+    pa.types.is_dictionary,
+    pa.types.is_null,
+)
+
+
+PLAIN_TYPES = (
+    pa.types.is_string,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_timestamp,
+    pa.types.is_date,
+)
+
+
+class WrongValue(BadInput):
+    """A value that does not have its column's dtype: its row, counted from 0, and the problem
+    without the value.
+    """
+
+    def __init__(self, where: str, row: int, value: str, problem: str) -> None:
+        shown = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}…"
+        super().__init__(
+            f"{where}, row {row + 1}: '{shown}' {problem}",
+            "fix the value, or declare it: nb data use --missing or --dtype, ingest in params.yaml",
+        )
+        self.row = row
+        self.problem = problem
+
+
+def simplify(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """The column with the one type for text. Raises BadInput on what
+    no column of a table contains.
+    """
+    if any(is_type(column.type) for is_type in TEXT_TYPES):
+        return column.cast(pa.string())
+    if not any(is_type(column.type) for is_type in PLAIN_TYPES):
+        raise BadInput(f"{where} holds {column.type}", "write it as numbers, times or text")
+    return column
+
+
+def is_text(column: pa.ChunkedArray) -> bool:
+    """Whether the column holds text."""
+    return pa.types.is_string(column.type)
+
+
+def without_markers(column: pa.ChunkedArray, options: ReadOptions) -> pa.ChunkedArray:
+    """The values as text without blanks around them; missing-value markers become null."""
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+    is_missing = pc.is_in(text, value_set=pa.array(options.missing, pa.string()))
+    return pc.if_else(is_missing, pa.scalar(None, pa.string()), text)
+
+
+def refuse(is_wrong: pa.ChunkedArray, text: pa.ChunkedArray, problem: str, where: str) -> None:
+    """Raises WrongValue with the first row for which `is_wrong` is True; null counts as right."""
+    row = pc.index(is_wrong, True).as_py()
+    if row >= 0:
+        value = text.slice(row, 1).cast(pa.string())[0].as_py()
+        raise WrongValue(where, row, value, problem)

@@ -1,0 +1,85 @@
+"""Which rows train and test, and what is reported about them."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bakebook.contracts import Schema
+from bakebook.errors import BadInput
+
+from {{cookiecutter.package_name}} import splitting
+
+
+def split(
+    table: pd.DataFrame, schema: Schema, method: str = "stratified", by: str = ""
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return splitting.split(table, schema, method=method, by=by, test_size=0.25, random_state=7)
+
+
+def test_the_same_seed_splits_the_same_rows(table: pd.DataFrame, schema: Schema) -> None:
+    first = split(table, schema)[1]
+    second = split(table, schema)[1]
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_rows_without_a_target_are_excluded_and_counted(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    table.loc[:9, "kind"] = None
+    train, test = split(table, schema)
+    report = splitting.report(table, train, test, schema)
+    assert len(train) + len(test) == 50
+    assert report.rows_without_target == 10
+    assert "10 of 60 rows have no target and are excluded." in report.warnings
+
+
+def test_groups_stay_together(table: pd.DataFrame, schema: Schema) -> None:
+    table["patient"] = np.arange(60) // 4
+    train, test = split(table, schema, "group", "patient")
+    assert set(train["patient"]).isdisjoint(test["patient"])
+
+
+def test_the_latest_rows_test(table: pd.DataFrame, schema: Schema) -> None:
+    table = table.sample(frac=1, random_state=0)
+    table["when"] = pd.date_range("2024-01-01", periods=60)
+    train, test = split(table.sort_values("noise"), schema, "time", "when")
+    assert train["when"].max() < test["when"].min()
+
+
+def test_rows_without_a_time_train_and_no_moment_is_in_both_parts(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    table["when"] = pd.to_datetime("2024-01-01") + pd.to_timedelta(np.arange(60) // 5, unit="D")
+    table.loc[::4, "when"] = pd.NaT
+    train, test = split(table, schema, "time", "when")
+    assert test["when"].notna().all()
+    assert train["when"].max() < test["when"].min()
+
+
+@pytest.mark.parametrize(
+    ("method", "by", "message"),
+    [
+        ("time", "colour", "column 'colour' holds neither times nor numbers"),
+        ("group", "kind", "leaves no test rows"),
+        ("group", "patient", "'patient' is no column"),
+    ],
+)
+def test_a_split_that_leaves_nothing_to_test_is_refused(
+    table: pd.DataFrame, schema: Schema, method: str, by: str, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        split(table, schema, method, by)
+
+
+def test_a_leak_and_rows_in_both_parts_are_reported(table: pd.DataFrame, schema: Schema) -> None:
+    twice = pd.concat([table, table], ignore_index=True)
+    twice["colour"] = twice["kind"].str.upper()
+    train, test = split(twice, schema)
+    warnings = " ".join(splitting.report(twice, train, test, schema).warnings)
+    assert "Column 'colour' alone predicts the class" in warnings
+    assert "test rows duplicate training rows" in warnings
+
+
+def test_without_warnings_a_sentence_is_shown(table: pd.DataFrame, schema: Schema) -> None:
+    report = splitting.report(table, *split(table, schema), schema)
+    assert splitting.shown(report) == "No warnings."
