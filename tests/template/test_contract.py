@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,8 +202,8 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a module that is no Python": (
-        replace("src/wine_cultivars/plots.py", "def roc(", "def roc roc("),
-        r"src/wine_cultivars/plots\.py: 'def roc roc\(.* is no valid Python",
+        replace("src/wine_cultivars/splitting.py", "def leaks(", "def leaks leaks("),
+        r"src/wine_cultivars/splitting\.py: 'def leaks leaks\(.* is no valid Python",
         False,
     ),
     "the wrong stage's parameters": (
@@ -327,13 +328,41 @@ def test_sync_keeps_the_comments_and_the_order_of_dvc_yaml(project: Path, run: R
 
 
 def test_an_edited_import_changes_the_dependencies(project: Path, run: Run) -> None:
-    replace("src/wine_cultivars/model_card.py", "from .evaluation", "from . import splitting\nfrom .evaluation")(
-        project
-    )
+    before = "from bakebook.models.encoding"
+    replace("src/wine_cultivars/features.py", before, f"from . import plots\n{before}")(project)
     commit(project)
     run(project, "nb", "sync")
     added = [line for line in git(project, "diff", "dvc.yaml").splitlines() if re.match(r"[+-] ", line)]
-    assert added == ["+      - src/wine_cultivars/splitting.py"]
+    assert added == ["+      - src/wine_cultivars/plots.py"]
+
+
+def test_an_estimator_of_ones_own_is_a_dependency_of_its_stage(project: Path, run: Run) -> None:
+    forest = "sklearn.ensemble.RandomForestClassifier"
+    replace("params.yaml", forest, "wine_cultivars.networks.NetworkClassifier")(project)
+    assert "does not depend on src/wine_cultivars/networks.py" in run(project, "nb", "check").stderr
+    run(project, "nb", "sync")
+    assert run(project, "nb", "check").returncode == 0
+
+
+def test_a_project_without_the_library_says_so(project: Path, run: Run) -> None:
+    library = project / "src" / "bakebook"
+    shutil.rmtree(library)
+    library.mkdir()  # hides the library of the environment, which is that of another project
+    (library / "__init__.py").touch()
+    done = run(project, "nb", "check")
+    assert (done.returncode, len(lines(done.stderr))) == (1, 1), done.stderr
+    assert "git checkout src/bakebook" in done.stderr
+
+
+def test_a_library_that_its_owner_edited_works_and_the_doctor_names_the_files(project: Path, run: Run) -> None:
+    assert "ok      the library" in run(project, "nb", "doctor").stdout
+    path = project / "src" / "bakebook" / "params.py"
+    path.write_text(path.read_text("utf-8") + "\n# mine\n", encoding="utf-8")
+    (project / "src" / "bakebook" / "own.py").write_text("# mine\n", encoding="utf-8")
+    done = run(project, "nb", "doctor")
+    assert done.returncode == 0, done.stdout
+    assert "note    the library: it differs from the version that was baked: own.py, params.py" in done.stdout
+    assert run(project, "nb", "check").returncode == 0
 
 
 def test_a_new_notebook_comes_with_all_it_needs_and_once(project: Path, run: Run) -> None:

@@ -46,13 +46,11 @@ class Regression:
 
     name: TaskName = "regression"
     scores: Mapping[str, Score] = {
-        "mae": Score(
-            lambda y, y_pred, y_score: mean_absolute_error(y, y_pred), more_is_better=False
-        ),
+        "mae": Score(lambda y, y_pred, _: mean_absolute_error(y, y_pred), more_is_better=False),
         "rmse": Score(
-            lambda y, y_pred, y_score: root_mean_squared_error(y, y_pred), more_is_better=False
+            lambda y, y_pred, _: root_mean_squared_error(y, y_pred), more_is_better=False
         ),
-        "r2": Score(lambda y, y_pred, y_score: r2_score(y, y_pred), more_is_better=True),
+        "r2": Score(lambda y, y_pred, _: r2_score(y, y_pred), more_is_better=True),
     }
     scoring = "r2"
     scoring_label = "R²"
