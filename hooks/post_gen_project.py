@@ -51,8 +51,8 @@ def write_manifest(library: Path) -> None:
 
 def keep(path: Path, value: str) -> None:
     """A file named after its option's value loses that part: LICENSE-MIT becomes LICENSE."""
-    if path.name.endswith(f"-{value}"):
-        path.replace(path.with_name(path.name.removesuffix(f"-{value}")))
+    if path.stem.endswith(f"-{value}") or path.name.endswith(f"-{value}"):
+        path.replace(path.with_name(path.name.replace(f"-{value}", "")))
 
 
 def remove(path: Path) -> None:

@@ -75,7 +75,8 @@ def read_otherwise(source: Path) -> int | None:
     """The rows of which the service, sent the very source, would say something else than of the pipeline's table."""
     from bakebook import paths
     from bakebook.models.runtime import Model
-    from bakebook.serving import schemas, uploads
+    from bakebook.serving import schemas
+    from bakebook.serving.upload_formats import open_table
 
     media = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet"}.get(source.suffix)
     if not media or not source.is_file():
@@ -83,7 +84,7 @@ def read_otherwise(source: Path) -> int | None:
     model = Model.load(paths.ONNX, paths.SIGNATURE)
     checked = schemas.Rows(model.signature, most=1)
     with source.open("rb") as file:
-        chunks = uploads.open_table(file, media, "", model.signature).chunks()
+        chunks = open_table(file, media, "", model.signature).chunks()
         sent = [row for chunk in chunks for row in checked.check(chunk.rows)]
     table = pd.read_parquet(paths.TABLE)
     said = [model.predict(one) for one in (checked.columns(sent), {name: table[name].to_numpy() for name in table})]

@@ -21,6 +21,7 @@ from test_contract import replace
 
 pytestmark = pytest.mark.slow
 STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
+PAGES = ("data", "experiments", "notebooks", "serving", "releasing", "troubleshooting")
 SHORTER = {"train.trials=50": "train.trials=7", "train.time_budget=600": "train.time_budget=5"}
 AFTER_TRAIN = {"train", "export", "evaluate", "describe"}
 
@@ -377,8 +378,9 @@ def label_one(project: Path, service: Service) -> None:
 
 
 def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, str]) -> None:
-    """A user's first day: the commands of the project's README, in their order, with uv as it says."""
-    text = (project / "README.md").read_text("utf-8")
+    """A user's first day: the commands of the project's README and of its pages, in their order, with uv as it says."""
+    pages = ["README.md", *(f"docs/{name}.md" for name in PAGES)]
+    text = "\n".join((project / page).read_text("utf-8") for page in pages)
     blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     table = re.findall(r"`(uv run (?:dvc|mlflow) [^`]+)`", text)
     commands = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]

@@ -10,8 +10,10 @@ import pytest
 
 from bakebook.contracts import Example, Input, ModelFile, ReadOptions, Signature
 from bakebook.serving import form, uploads
+from bakebook.serving.csv_uploads import CsvTable
 from bakebook.serving.problems import WrongRows
 from bakebook.serving.schemas import Rows
+from bakebook.serving.upload_formats import open_table
 from bakebook.tables.values import GREATEST_FLOAT32
 
 
@@ -116,7 +118,7 @@ NAMES = [column.name for column in PRICED.inputs]
 
 def sent(content: bytes, signature: Signature = MIXED, charset: str = "") -> list[dict[str, Any]]:
     """The rows of a CSV file, as the model gets them."""
-    chunks = uploads.open_table(io.BytesIO(content), "text/csv", charset, signature).chunks()
+    chunks = open_table(io.BytesIO(content), "text/csv", charset, signature).chunks()
     return [row for chunk in chunks for row in Rows(signature, most=2).check(chunk.rows)]
 
 
@@ -155,7 +157,7 @@ def test_the_first_wrong_value_of_each_column_is_named() -> None:
 
 def test_a_file_comes_back_as_it_was_written_with_the_decimal_sign_of_the_table() -> None:
     table, target = (
-        uploads.CsvTable(io.BytesIO("size;fresh;picked;colour\n1,5;;;weiß\n".encode("cp1252")), MIXED),
+        CsvTable(io.BytesIO("size;fresh;picked;colour\n1,5;;;weiß\n".encode("cp1252")), MIXED),
         io.BytesIO(),
     )
     answer = {"id": "1", "predicted": 2.5, "model_version": "m", "probabilities": None}
