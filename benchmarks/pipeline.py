@@ -39,7 +39,7 @@ with mlflow.start_run(run_name="{stage}"):
         needs = ["mlflow", "onnxruntime"]  # given, since finding them out takes MLflow several seconds
         mlflow.onnx.log_model(onnx_library.load_from_string(onnx), name="model", pip_requirements=needs)
     if "{stage}" == "evaluate":
-        mlflow.log_metrics(metrics["model"])
+        mlflow.log_metrics(metrics.model)
 """
 Cost = tuple[float, float]
 

@@ -44,7 +44,7 @@ def main() -> None:
     found: dict[int, dict[str, Cost]] = {}
     for rows in sizes:
         source = make(pipeline.BUILD / "rows" / "measured.csv", rows)
-        use = ["data", "use", str(source), "--target", "kind", "--task", "classification", "--anew"]
+        use = ["data", "use", str(source), "--target", "kind", "--task", "classification", "--reset"]
         found[rows] = {"data use": cost(use, project, environment)}
         settle(project / "params.yaml")
         for stage in COMMANDS[1:]:
@@ -116,7 +116,8 @@ def growth(found: dict[int, dict[str, Cost]]) -> None:
         exponents = [math.log(after / before) / math.log(more / few) for few, more, before, after in pairs]
         print(f"{name:<40} " + " ".join(f"{one:14.2f}" for one in exponents))
     last = found[sizes[-1]]
-    print(f"\nvalidate / train, {sizes[-1]:,} rows: {last['validate'][0] / last['train'][0]:.2f}")
+    for over, under in (("data use", "ingest"), ("validate", "train")):
+        print(f"{over} / {under}, {sizes[-1]:,} rows: {last[over][0] / last[under][0]:.2f}")
 
 
 if __name__ == "__main__":

@@ -35,19 +35,20 @@ from contextlib import asynccontextmanager
 import joblib, pandas as pd
 from fastapi import FastAPI
 from pydantic import create_model
-from wine_cultivars import features
+from bakebook.contracts import Schema
+from bakebook.models.schema import to_X
 
-schema = json.load(open("data/processed/schema.json"))
+schema = Schema.model_validate_json(open("data/processed/schema.json").read())
 model = joblib.load("models/model.joblib")
-Row = create_model("Row", **{column["name"]: (float, ...) for column in schema["inputs"]})
+Row = create_model("Row", **{column.name: (float, ...) for column in schema.inputs})
 app = FastAPI()
 
 @app.post("/predict")
 def predict(rows: list[Row]) -> list[dict]:
-    X = features.inputs(pd.DataFrame([row.model_dump() for row in rows]), schema)
+    X = to_X(pd.DataFrame([row.model_dump() for row in rows]), schema)
     likely = model.predict_proba(X)
     return [
-        {"predicted": schema["classes"][row.argmax()], "probabilities": dict(zip(schema["classes"], row.tolist()))}
+        {"predicted": schema.classes[row.argmax()], "probabilities": dict(zip(schema.classes, row.tolist()))}
         for row in likely
     ]
 """
@@ -69,10 +70,11 @@ async def predict(row: Row) -> Answer:
     return Answer(predicted="Barolo", probabilities={"Barbera": 0.0, "Barolo": 1.0, "Grignolino": 0.0})
 """
 KEPT_NOWHERE = """
-from wine_cultivars.serving import server, settings
-from wine_cultivars.serving.store import Store
+from bakebook import settings
+from bakebook.database.store import Store
+from bakebook.serving import server
 
-Store.add_at_once = lambda self, rows: True
+Store.add_predictions_now = lambda self, rows: True
 Store.add_predictions = lambda self, rows: None
 server.serve(settings.read())
 """

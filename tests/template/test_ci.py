@@ -20,7 +20,7 @@ from test_contract import replace
 GITHUB, GITLAB = Path(".github/workflows/ci.yaml"), Path(".gitlab-ci.yml")
 INSTALLS = ("pip install uv", "uv sync", "uv cache prune")
 RUN_ELSEWHERE = ("uv run pytest",)  # minutes, and run by test_run.py as the README says them
-CHANGE = "## What this change does, against main\n"
+CHANGE = "## What this change does, compared with main\n"
 
 
 @pytest.fixture

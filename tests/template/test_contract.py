@@ -45,7 +45,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a missing name": (
-        replace("params.yaml", "  repeats: 10  # shuffles of each input for its importance\n", ""),
+        replace("params.yaml", "  repeats: 10  # shuffles of each input to measure its importance\n", ""),
         r"params\.yaml:\d+: section 'evaluate' misses 'repeats'",
         False,
     ),

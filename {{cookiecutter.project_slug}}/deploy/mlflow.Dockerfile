@@ -1,4 +1,4 @@
-# MLflow's server, in the version that the notebooks log with; deploy/compose.yaml builds and configures it.
+# The MLflow server, in the version that the notebooks use; deploy/compose.yaml builds and configures it.
 ARG PYTHON=python:3.12-slim
 
 FROM ${PYTHON} AS environment
