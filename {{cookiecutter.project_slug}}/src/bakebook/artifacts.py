@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
@@ -57,7 +57,7 @@ def read(contract: type[AnyContract], path: Path) -> AnyContract:
         raise BadInput(what, "dvc repro") from None
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """A JSON file that a person wrote. Raises BadInput when it is missing or broken."""
     try:
         return json.loads(_existing(path).read_text(encoding="utf-8"))
@@ -65,7 +65,7 @@ def read_json(path: Path) -> Any:
         raise BadInput(f"{path.name} is not valid JSON ({first_line(error)})", "fix it") from None
 
 
-def write_json(content: Any, path: Path) -> Any:
+def write_json(content: object, path: Path) -> object:
     """Writes a contract or plain values as JSON for people to read and compare, and returns the
     content.
     """
@@ -92,7 +92,7 @@ def write_text(text: str, path: Path) -> str:
     return text
 
 
-def read_model(path: Path) -> Any:
+def read_model(path: Path) -> object:
     """The fitted pipeline that `train` wrote. Open only what this project made: joblib can run
     code.
     """
@@ -101,7 +101,7 @@ def read_model(path: Path) -> Any:
     return joblib.load(_existing(path))
 
 
-def write_model(model: Any, path: Path) -> Any:
+def write_model(model: object, path: Path) -> object:
     """Writes the fitted pipeline and returns it."""
     import joblib
 

@@ -1,7 +1,7 @@
 """The files by which stages and the service agree: typed, frozen and versioned."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,7 +80,7 @@ class ModelFile(Contract):
 class Example(Contract):
     """A row with the known answer of the model."""
 
-    inputs: dict[str, Any]
+    inputs: dict[str, object]
     predicted: str | float
     probabilities: dict[str, float] | None = None
 
@@ -143,10 +143,10 @@ class ExpectationResult(Contract):
     column: str | None = None
     severity: Severity
     success: bool
-    expected: Any = None
-    observed: Any = None
+    expected: object = None
+    observed: object = None
     unexpected: int | None = None
-    rows: list[Any] | None = None
+    rows: list[object] | None = None
     problem: str | None = None
 
 
@@ -162,7 +162,7 @@ class ValidationResult(Contract):
     results: tuple[ExpectationResult, ...]
 
 
-def as_json(content: Any) -> Any:
+def as_json(content: object) -> object:
     """A contract as plain values without the fields that are not set; anything else as it is."""
     if isinstance(content, Contract):
         return content.model_dump(mode="json", exclude_none=True)

@@ -57,7 +57,7 @@ def read(path: Path = PARAMS) -> dict[str, dict[str, Any]]:
     return sections if isinstance(sections, dict) else {}
 
 
-def stage(name: str) -> dict[str, Any]:
+def stage(name: str) -> dict[str, object]:
     """The values of one stage, as they stand in `params.yaml` now."""
     sections = read()
     if not isinstance(sections.get(name), dict):

@@ -5,7 +5,6 @@ import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -38,7 +37,7 @@ class Mismatch:
     expected: str
 
 
-def mismatch(value: Any, annotation: str) -> Mismatch | None:
+def mismatch(value: object, annotation: str) -> Mismatch | None:
     """The first way in which the value does not fit the annotation. Raises UnknownType."""
     try:
         _validator(annotation)(value)
@@ -52,7 +51,7 @@ def mismatch(value: Any, annotation: str) -> Mismatch | None:
     return None
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """ruamel's own number and text types as Python's."""
     for type_ in (bool, int, float, str):
         if isinstance(value, type_):
@@ -61,7 +60,7 @@ def plain(value: Any) -> Any:
 
 
 @cache
-def _validator(annotation: str) -> Callable[[Any], Any]:
+def _validator(annotation: str) -> Callable[[object], object]:
     tree = ast.parse(annotation, mode="eval")
     if not all(isinstance(node, ALLOWED_NODES) for node in ast.walk(tree)):
         raise ValueError("only names, [...] and | can be used")

@@ -4,7 +4,6 @@ the library.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from bakebook.contract import notebooks
 from bakebook.contract.imports import files_of, imported_files
@@ -45,7 +44,7 @@ def _dependency(file: Path, source: Path) -> str:
     return "/".join(("src", *parts[:2])) if is_in_room else "/".join(("src", *parts))
 
 
-def _texts(values: Any) -> Iterator[str]:
+def _texts(values: object) -> Iterator[str]:
     if isinstance(values, str):
         yield values
     elif isinstance(values, dict):

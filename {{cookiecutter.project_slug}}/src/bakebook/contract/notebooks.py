@@ -15,8 +15,9 @@ from typing import Any
 from bakebook.errors import BadInput
 from bakebook.files import write_text
 
-Notebook = dict[str, Any]  # nbformat's JSON
-Cell = dict[str, Any]
+JsonObject = dict[str, Any]
+Notebook = JsonObject  # as nbformat describes it
+Cell = JsonObject
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 VOLATILE_METADATA = {"ExecuteTime", "collapsed", "execution", "papermill", "scrolled", "trusted"}
 # What differs between runs or places, and what replaces it
@@ -182,7 +183,7 @@ def _forms(path: Path) -> set[str]:
     return {str(path), path.as_posix(), str(path).replace("\\", "\\\\")}
 
 
-def _is_cell(cell: Any) -> bool:
+def _is_cell(cell: object) -> bool:
     """The little of nbformat's schema that this library relies on."""
     if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
         return False
@@ -211,7 +212,7 @@ def _canonical_cell(cell: Cell, number: int) -> Cell:
     return stable
 
 
-def _stable_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+def _stable_metadata(metadata: JsonObject) -> JsonObject:
     return {name: value for name, value in metadata.items() if name not in VOLATILE_METADATA}
 
 
@@ -219,13 +220,13 @@ def _stable_outputs(outputs: list[Any], patterns: dict[str, str]) -> list[Any]:
     return [_stable_value(output, patterns) for output in outputs if not _is_progress_bar(output)]
 
 
-def _is_progress_bar(output: dict[str, Any]) -> bool:
+def _is_progress_bar(output: JsonObject) -> bool:
     """Whether it is IPython's bar, which means nothing after the cell has run."""
     html = output.get("data", {}).get("text/html", "")
     return "".join(html).startswith("<progress")
 
 
-def _stable_value(value: Any, patterns: dict[str, str]) -> Any:
+def _stable_value(value: object, patterns: dict[str, str]) -> object:
     if isinstance(value, str):
         for pattern, replacement in patterns.items():
             value = re.sub(pattern, replacement, value)

@@ -90,7 +90,7 @@ class Project:
             if str(stage.get("cmd", "")).startswith("nb run"):
                 yield name
 
-    def _value(self, dotted: str) -> Any:
+    def _value(self, dotted: str) -> object:
         value = self.params
         for part in dotted.split("."):
             if not isinstance(value, dict) or part not in value:
@@ -143,7 +143,7 @@ def writer() -> YAML:
     return yaml
 
 
-def dumped(content: Any) -> str:
+def dumped(content: object) -> str:
     """A round-trip mapping as text."""
     text = io.StringIO()
     writer().dump(content, text)
@@ -168,7 +168,7 @@ def _normalised(path: str) -> str:
     return path if "://" in path else Path(os.path.normpath(path)).as_posix()
 
 
-def _mapping(path: Path) -> Any:
+def _mapping(path: Path) -> object:
     name = path.name
     if not path.is_file():
         raise BadInput(f"{name} is missing", f"git checkout {name}")

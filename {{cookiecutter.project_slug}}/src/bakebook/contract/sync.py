@@ -113,7 +113,7 @@ def _comment(values: Any, key: str) -> str:
     return f"  {tokens[2].value.strip()}" if has_comment else ""
 
 
-def _type(value: Any) -> str:
+def _type(value: object) -> str:
     """The builtin behind ruamel's own types."""
     for type_ in (bool, int, float, str, list, dict):
         if isinstance(value, type_):

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -115,7 +114,7 @@ def _copy(source: Store, target: Store) -> dict[str, int]:
     return counts
 
 
-def _chunks(connection: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, Any]]]:
+def _chunks(connection: sa.Connection, table: sa.Table) -> Iterator[list[dict[str, object]]]:
     found = connection.execution_options(stream_results=True).execute(sa.select(table))
     for rows in found.mappings().partitions(CHUNK_ROWS):
         yield [dict(row) for row in rows]

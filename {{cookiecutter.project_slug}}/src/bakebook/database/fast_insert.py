@@ -25,7 +25,7 @@ def connect(engine: sa.Engine) -> sqlite3.Connection:
     return connection
 
 
-def as_sqlite(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+def as_sqlite(rows: Sequence[Mapping[str, object]]) -> list[tuple[object, ...]]:
     """Predictions as the driver takes them: the values of the table's columns, in their order."""
     return [_as_sqlite(row) for row in rows]
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -69,12 +68,12 @@ class Store:
         with answering(), self.engine.connect() as connection:
             if not sa.inspect(connection).has_table(VERSION_TABLE):
                 return ""
-            query: sa.Select[Any] = sa.select(sa.column("version_num")).select_from(
+            query: sa.Select[object] = sa.select(sa.column("version_num")).select_from(
                 sa.table(VERSION_TABLE)
             )
             return connection.scalar(query) or ""
 
-    def add_predictions_now(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+    def add_predictions_now(self, rows: Sequence[Mapping[str, object]]) -> bool:
         """Stores predictions without waiting; False where that is impossible: a server, or a file
         that is locked.
         """
@@ -95,7 +94,7 @@ class Store:
             with answering(), self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
 
-    def add_predictions(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def add_predictions(self, rows: Sequence[Mapping[str, object]]) -> None:
         """Stores all predictions or none. A connection that was lost since the last call is opened
         again, once.
         """
@@ -107,7 +106,7 @@ class Store:
                     raise
                 self._insert(rows)
 
-    def _insert(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _insert(self, rows: Sequence[Mapping[str, object]]) -> None:
         with self.engine.begin() as connection:
             if self.is_embedded:  # for many rows, SQLAlchemy's conversions take longer than SQLite
                 connection.exec_driver_sql(fast_insert.INSERT, fast_insert.as_sqlite(rows))
@@ -193,7 +192,7 @@ class Store:
     def list_tokens(self) -> list[Row]:
         return self._all(sa.select(tokens).order_by(tokens.c.name))
 
-    def _all(self, query: sa.Select[Any]) -> list[Row]:
+    def _all(self, query: sa.Select[object]) -> list[Row]:
         with answering(), self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -143,7 +143,7 @@ def _origin(source: str) -> str:
     return without_secrets(source) if "://" in source else Path(source).name
 
 
-def _refill(old: CommentedMap, new: Mapping[str, Any]) -> None:
+def _refill(old: CommentedMap, new: Mapping[str, object]) -> None:
     """Replaces the content of a mapping of params.yaml, whose own comment stays."""
     for name in list(old):
         del old[name]
@@ -151,7 +151,7 @@ def _refill(old: CommentedMap, new: Mapping[str, Any]) -> None:
     old.update(CommentedMap(new))
 
 
-def _refill_list(old: list[Any], new: Sequence[Any]) -> None:
+def _refill_list(old: list[object], new: Sequence[object]) -> None:
     """Replaces the content of a list of params.yaml, whose own comment stays."""
     del old[:]
     old.extend(new)

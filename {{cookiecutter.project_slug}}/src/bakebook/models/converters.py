@@ -14,7 +14,7 @@ from skl2onnx.common.shape_calculator import (
 )
 from sklearn.pipeline import Pipeline
 
-CLASSIFIER_OPTIONS: dict[str, list[Any]] = {
+CLASSIFIER_OPTIONS: dict[str, list[object]] = {
     "nocl": [True, False],
     "zipmap": [True, False, "columns"],
 }
@@ -25,7 +25,7 @@ def register(estimator: type) -> None:
     family = estimator.__module__.split(".")[0]
     if family not in FAMILIES:
         return
-    options: dict[str, list[Any]] = {}
+    options: dict[str, list[object]] = {}
     if hasattr(estimator, "predict_proba"):
         shapes = calculate_linear_classifier_output_shapes
         options |= CLASSIFIER_OPTIONS
@@ -63,7 +63,7 @@ def _round_down(thresholds: np.ndarray) -> np.ndarray:
     return np.where(nearest > thresholds, below, nearest)
 
 
-def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
+def _convert_lightgbm(scope: object, operator: object, container: object) -> None:
     """onnxmltools' converter, which is given float32 thresholds: it takes the model's dump from
     this one function.
     """
@@ -72,7 +72,7 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
     converter = operator_converters.LightGbm
     dump = converter.dump_booster_model
 
-    def dump_rounded(*args: Any, **kwargs: Any) -> Any:
+    def dump_rounded(*args: object, **kwargs: object) -> object:
         dumped, info = dump(*args, **kwargs)
         for tree in dumped["tree_info"]:
             _round_tree(tree["tree_structure"])
@@ -85,7 +85,7 @@ def _convert_lightgbm(scope: Any, operator: Any, container: Any) -> None:
         converter.dump_booster_model = dump
 
 
-def _convert_xgboost(scope: Any, operator: Any, container: Any) -> None:
+def _convert_xgboost(scope: object, operator: object, container: object) -> None:
     from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost
 
     convert_xgboost(scope, operator, container)

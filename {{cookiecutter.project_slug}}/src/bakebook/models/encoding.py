@@ -20,7 +20,7 @@ UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w\w+")
 
 
-def encode(column: Input, values: Iterable[Any]) -> Tensors:
+def encode(column: Input, values: Iterable[object]) -> Tensors:
     """The tensors (n,) of one input by name: float32 for numbers, booleans and times, object for
     texts.
 
@@ -41,7 +41,7 @@ def tensor_types(column: Input) -> dict[str, TensorType]:
     return {column.name: "number"}
 
 
-def parts_of_time(values: Iterable[Any]) -> Tensors:
+def parts_of_time(values: Iterable[object]) -> Tensors:
     """Every part of a time as float32 (n,), NaN where it is missing; a time without a zone is taken
     as UTC.
     """
@@ -69,20 +69,20 @@ def _part_name(column: Input, part: str) -> str:
     return f"{column.name} ({part})"
 
 
-def _encode_numbers(column: Input, values: Iterable[Any]) -> Tensors:
+def _encode_numbers(column: Input, values: Iterable[object]) -> Tensors:
     return {column.name: np.asarray(values, dtype=np.float32)}
 
 
-def _encode_times(column: Input, values: Iterable[Any]) -> Tensors:
+def _encode_times(column: Input, values: Iterable[object]) -> Tensors:
     found = parts_of_time(values)
     return {_part_name(column, part): found[part] for part in column.parts or ()}
 
 
-def _encode_categories(column: Input, values: Iterable[Any]) -> Tensors:
+def _encode_categories(column: Input, values: Iterable[object]) -> Tensors:
     levels = set(column.levels or ())
-    known: dict[Any, str] = {}
+    known: dict[object, str] = {}
 
-    def level(value: Any) -> str:
+    def level(value: object) -> str:
         if value not in known:
             text = as_text(value)
             known[value] = text if text in levels else UNKNOWN
@@ -91,7 +91,7 @@ def _encode_categories(column: Input, values: Iterable[Any]) -> Tensors:
     return {column.name: np.array([level(value) for value in values], dtype=object)}
 
 
-def _encode_texts(column: Input, values: Iterable[Any]) -> Tensors:
+def _encode_texts(column: Input, values: Iterable[object]) -> Tensors:
     """Words in lower case with one blank between them, so that ONNX and scikit-learn split them
     alike.
     """
@@ -99,7 +99,7 @@ def _encode_texts(column: Input, values: Iterable[Any]) -> Tensors:
     return {column.name: np.array(texts, dtype=object)}
 
 
-def _times(values: Iterable[Any]) -> np.ndarray:
+def _times(values: Iterable[object]) -> np.ndarray:
     if isinstance(values, np.ndarray) and values.dtype.kind == "M":
         return values.astype("datetime64[s]")
     return np.array([_time(value) for value in values], dtype="datetime64[s]")
@@ -115,7 +115,7 @@ def _time(value: Any) -> np.datetime64:
     return np.datetime64(value, "s")
 
 
-_ENCODERS: dict[str, Callable[[Input, Iterable[Any]], Tensors]] = {
+_ENCODERS: dict[str, Callable[[Input, Iterable[object]], Tensors]] = {
     "numeric": _encode_numbers,
     "boolean": _encode_numbers,
     "datetime": _encode_times,

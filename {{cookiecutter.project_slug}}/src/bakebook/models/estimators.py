@@ -19,7 +19,7 @@ GROUPS = (
     "torch",
 )  # dependency groups of pyproject.toml, named after what they install
 # What makes a family quiet, and its results the same on any number of threads
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, object]] = {
     "lightgbm": {"verbose": -1, "deterministic": True, "force_row_wise": True},
     "xgboost": {"verbosity": 0, "n_jobs": 1},
 }
@@ -85,7 +85,7 @@ def hyperparameters(model: Pipeline) -> pd.DataFrame:
     return table.sort_values("changed", ascending=False, kind="stable")
 
 
-def inner(model: Pipeline) -> Any:
+def inner(model: Pipeline) -> BaseEstimator:
     """The estimator itself, also where its probabilities are calibrated."""
     estimator = model.named_steps["estimator"]
     return estimator.estimator if isinstance(estimator, CalibratedClassifierCV) else estimator
@@ -99,7 +99,7 @@ def prefix(model: Pipeline) -> str:
     return "estimator__estimator__" if is_calibrated else "estimator__"
 
 
-def _class(path: str, task: Task) -> Any:
+def _class(path: str, task: Task) -> type[BaseEstimator]:
     module, _, name = path.rpartition(".")
     unknown = BadInput(f"there is no estimator '{path}'", CHANGE_ESTIMATOR)
     try:
@@ -120,7 +120,7 @@ def _class(path: str, task: Task) -> Any:
     return class_
 
 
-def _fits(class_: Any, task: Task) -> bool:
+def _fits(class_: object, task: Task) -> bool:
     if not (inspect.isclass(class_) and issubclass(class_, BaseEstimator)):
         return False
     return is_classifier(class_()) if task == "classification" else is_regressor(class_())

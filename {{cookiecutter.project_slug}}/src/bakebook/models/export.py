@@ -34,7 +34,7 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     types: dict[str, TensorType] = {}
     for column in schema.inputs:
         types |= tensor_types(column)
-    options: dict[Any, Any] = {TfidfVectorizer: {"tokenexp": "[^ ]+"}}
+    options: dict[object, object] = {TfidfVectorizer: {"tokenexp": "[^ ]+"}}
     if schema.classes is not None:
         options[id(model)] = {"zipmap": False}
     onnx = to_onnx(
@@ -144,7 +144,7 @@ def _example(model: Model, row: Mapping[str, Any], prediction: Prediction, place
     )
 
 
-def _plain_row(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _plain_row(row: Mapping[object, object]) -> dict[str, object]:
     return {str(name): _plain(value) for name, value in row.items()}
 
 

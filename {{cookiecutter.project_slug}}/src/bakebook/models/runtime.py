@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -15,7 +14,7 @@ import onnxruntime
 from bakebook.contracts import Input, Signature
 from bakebook.models.encoding import encode
 
-Columns = Mapping[str, Sequence[Any] | np.ndarray]  # the values of each input, (n,)
+Columns = Mapping[str, Sequence[object] | np.ndarray]  # the values of each input, (n,)
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ def _varying_parts(values: pd.Series) -> tuple[str, ...]:
     return tuple(varying) or ("days",)
 
 
-def _bounds(values: pd.Series) -> dict[str, Any]:
+def _bounds(values: pd.Series) -> dict[str, object]:
     """The smallest and the greatest training value: a number, or a time in ISO 8601."""
     present = values.dropna()
     if present.empty:

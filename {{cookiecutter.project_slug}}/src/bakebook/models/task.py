@@ -66,9 +66,9 @@ class Plot:
         figure.supxlabel(textwrap.fill(self.caption, width), fontsize=8, color="#555555")
         return figure
 
-    def for_dvc(self) -> dict[str, Any]:
+    def for_dvc(self) -> dict[str, object]:
         """The entry of dvc.yaml."""
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "template": self.template,
             "x": self.x,
             "y": {f"reports/plots/{self.csv}": self.y},
@@ -87,7 +87,7 @@ class Task(Protocol):
     scoring_label: str
     baseline_text: str  # what the baseline predicts
     first_estimator: str  # what `nb data use` writes for a new table
-    first_hyperparameters: Mapping[str, Any]
+    first_hyperparameters: Mapping[str, object]
     first_criteria: Mapping[str, float]
     predictions: Plot  # what was predicted beside the truth
     errors: Plot  # where predictions are wrong
@@ -99,11 +99,11 @@ class Task(Protocol):
         """Every plot of the task, in the order of the notebook."""
         ...
 
-    def baseline(self, X: pd.DataFrame, y: pd.Series) -> Any:
+    def baseline(self, X: pd.DataFrame, y: pd.Series) -> object:
         """A fitted model that ignores the inputs."""
         ...
 
-    def evaluate(self, model: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
+    def evaluate(self, model: object, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
         """Every score that the rows allow, rounded to six digits."""
         ...
 

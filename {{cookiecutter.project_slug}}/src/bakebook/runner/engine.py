@@ -12,6 +12,7 @@ from typing import Any
 
 import zmq
 from jupyter_client.manager import AsyncKernelManager
+from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager
 from traitlets.config import Config
@@ -78,7 +79,7 @@ class Progress:
         self.started = time.monotonic()
         self.cell_started = self.started
         self.starts_ns: list[int] = []
-        self.cell: Any = None
+        self.cell: NotebookNode | None = None
         self.is_quiet = bool(os.environ.get("CI"))
         self.is_live = sys.stderr.isatty() and not self.is_quiet
 
@@ -87,7 +88,7 @@ class Progress:
         """The code cell that runs or ran last, counted from 1; 0 before the first."""
         return len(self.starts_ns)
 
-    def start(self, cell: Any, index: int) -> None:
+    def start(self, cell: NotebookNode, index: int) -> None:
         self.starts_ns.append(time.time_ns())
         self.cell = cell
         self.cell_started = time.monotonic()
@@ -108,7 +109,7 @@ class Progress:
             f"{self.stage:<9} {self.number} cells in {time.monotonic() - self.started:.1f} s"
         )
 
-    def remaining(self, cell: Any = None) -> int | None:
+    def remaining(self, cell: object = None) -> int | None:
         """Seconds that the stage may still take, at least one; None when there is no limit."""
         passed = time.monotonic() - self.started
         return max(1, round(self.timeout - passed)) if self.timeout else None
@@ -151,7 +152,7 @@ class StageEngine(Engine):
         progress: Progress,
         check: Callable[[], None],
         start_timeout: int = 60,
-        **ignored: Any,
+        **ignored: object,
     ) -> None:
         check()
         start = nb_man.cell_start

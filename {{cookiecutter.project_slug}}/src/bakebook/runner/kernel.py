@@ -14,7 +14,7 @@ from bakebook.errors import Failure
 from bakebook.runner.processes import die_with_parent
 
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-Opened = list[tuple[Any, bool]]  # paths, and whether each is written
+Opened = list[tuple[object, bool]]  # paths, and whether each is written
 
 
 def _opened(args: tuple[Any, ...]) -> Opened:
@@ -23,19 +23,19 @@ def _opened(args: tuple[Any, ...]) -> Opened:
     return [(path, writes)]
 
 
-def _renamed(args: tuple[Any, ...]) -> Opened:
+def _renamed(args: tuple[object, ...]) -> Opened:
     return [(args[0], True), (args[1], True)]
 
 
-def _removed(args: tuple[Any, ...]) -> Opened:
+def _removed(args: tuple[object, ...]) -> Opened:
     return [(args[0], True)]
 
 
-def _connected(args: tuple[Any, ...]) -> Opened:
+def _connected(args: tuple[object, ...]) -> Opened:
     return [(args[0], False)]
 
 
-AUDIT_EVENTS: dict[str, Callable[[tuple[Any, ...]], Opened]] = {
+AUDIT_EVENTS: dict[str, Callable[[tuple[object, ...]], Opened]] = {
     "open": _opened,
     "os.rename": _renamed,
     "os.remove": _removed,
@@ -54,7 +54,7 @@ class FileRecorder:
         self.seen: set[tuple[str, bool]] = set()
         self.file = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
-    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+    def __call__(self, event: str, args: tuple[object, ...]) -> None:
         if event not in AUDIT_EVENTS:
             return
         for path, writes in AUDIT_EVENTS[event](args):

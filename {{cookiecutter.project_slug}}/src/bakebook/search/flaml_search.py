@@ -111,12 +111,12 @@ def _flaml() -> Any:
     return AutoML()
 
 
-def _loss(scoring: str, scores: list[float], advance: Callable[[], None]) -> Callable[..., Any]:
+def _loss(scoring: str, scores: list[float], advance: Callable[[], None]) -> Callable[..., object]:
     """A score of scikit-learn as FLAML's loss of a fold, where less is better."""
     scorer = get_scorer(scoring)
 
     def loss(
-        X: Any, y: Any, estimator: Any, *rest: Any, **more: Any
+        X: object, y: object, estimator: object, *rest: object, **more: object
     ) -> tuple[float, dict[str, float]]:
         score = float(scorer(estimator, X, y))
         scores.append(score)

@@ -5,7 +5,6 @@ on.
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import joblib
 import pandas as pd
@@ -49,7 +48,7 @@ def source_files(model: Pipeline) -> list[Path]:
     return sorted(found)
 
 
-def _modules(value: Any) -> Iterator[str]:
+def _modules(value: object) -> Iterator[str]:
     """The modules of an estimator, of its steps, and of the functions and objects among its
     parameters.
     """

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -140,13 +139,13 @@ def _score(study: optuna.Study, trial: optuna.Trial, problem: Problem) -> float:
     return float(np.mean(found))
 
 
-def _with(model: Pipeline, values: Mapping[str, Any]) -> Pipeline:
+def _with(model: Pipeline, values: Mapping[str, object]) -> Pipeline:
     """The model with other hyperparameters, unfitted."""
     prefix = estimators.prefix(model)
     return clone(model).set_params(**{prefix + name: value for name, value in values.items()})
 
 
-def _values(trial: optuna.Trial | FrozenTrial, plan: Plan) -> dict[str, Any]:
+def _values(trial: optuna.Trial | FrozenTrial, plan: Plan) -> dict[str, object]:
     """The hyperparameters of a trial."""
     values = {}
     for name, value in trial.params.items():

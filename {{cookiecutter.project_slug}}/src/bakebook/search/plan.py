@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sklearn.metrics import get_scorer_names
 
@@ -14,7 +13,7 @@ class Plan:
     """The parameters of `train` that concern cross-validation and search."""
 
     search: str  # none, grid, random, optuna or automl
-    space: Mapping[str, Any]  # the values to try of each hyperparameter, or {low, high, log}
+    space: Mapping[str, object]  # the values to try of each hyperparameter, or {low, high, log}
     trials: int  # at most; 0: as many as the time allows
     time_budget: float  # seconds after which no further trial starts; 0: no limit
     cv: int

@@ -1,7 +1,6 @@
 """The search space of params.yaml: combinations and distributions."""
 
 import math
-from typing import Any
 
 from optuna.distributions import (
     BaseDistribution,
@@ -48,7 +47,7 @@ def distributions_of(model: Pipeline, plan: Plan) -> dict[str, BaseDistribution]
     return {name: _distribution(name, values, plan.search) for name, values in plan.space.items()}
 
 
-def _distribution(name: str, values: Any, method: str) -> BaseDistribution:
+def _distribution(name: str, values: object, method: str) -> BaseDistribution:
     where = f"train.search_space.{name}"
     if isinstance(values, list) and values:
         return CategoricalDistribution(range(len(values)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -24,7 +23,7 @@ class Trial:
     state: str  # complete, pruned, tried (measured by FLAML in its own way) or failed: CAUSE
     score: float | None
     spread: float | None
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
 
 
 def ranked(trials: Sequence[Trial]) -> pd.DataFrame:

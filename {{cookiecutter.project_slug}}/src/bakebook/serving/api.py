@@ -1,8 +1,9 @@
 """The routes for programs."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -21,16 +22,13 @@ from bakebook.serving.problems import (
 )
 from bakebook.serving.schemas import faults, without_nul
 
-if TYPE_CHECKING:
-    pass
-
 router = APIRouter()
 ROW = {"$ref": "#/components/schemas/Row"}
 LABEL = {"$ref": "#/components/schemas/Label"}
 ANSWER = {"$ref": "#/components/schemas/Answer"}
 
 
-def _json_content(schema: dict[str, Any], many: dict[str, Any]) -> dict[str, Any]:
+def _json_content(schema: Mapping[str, object], many: Mapping[str, object]) -> dict[str, object]:
     """One object or a list of them, as content of OpenAPI."""
     array = {"type": "array", "items": schema, "minItems": 1, **many}
     return {"application/json": {"schema": {"anyOf": [schema, array]}}}

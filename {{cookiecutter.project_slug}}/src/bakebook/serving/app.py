@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 
 from bakebook.errors import first_line
 from bakebook.serving import api, file_api, openapi, page, pages, problems, sign_in
@@ -17,7 +17,7 @@ from bakebook.settings import Settings
 log = structlog.get_logger()
 CHECKPOINT_S = 1.0  # between two checkpoints of SQLite's log
 REFRESH_S = 2.0  # until a revoked token is refused
-NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}  # of OpenTelemetry
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Any
+from typing import IO
 
 from bakebook.contracts import Signature
 from bakebook.errors import first_line
@@ -113,7 +113,7 @@ class CsvTable(Table):
             columns[name] = texts([line[place] for line in lines])
         return Chunk(lines, converted(columns, self.signature, first))
 
-    def _written(self, value: Any) -> Any:
+    def _written(self, value: object) -> object:
         """A number with the decimal sign of the project's table."""
         return str(value).replace(".", self.options.decimal) if isinstance(value, float) else value
 

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from email.message import Message
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -40,7 +40,7 @@ BLOCK_BYTES = 1 << 16  # of a file that are sent together
 MEMORY_BYTES = 1 << 20  # of a file that need no disk
 
 
-TABLE: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+TABLE: dict[str, object] = {"schema": {"type": "string", "format": "binary"}}
 
 
 FILE = {CSV: TABLE, PARQUET: TABLE}

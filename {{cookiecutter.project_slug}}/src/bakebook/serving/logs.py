@@ -30,7 +30,7 @@ def set_up() -> None:
     logging.basicConfig(handlers=[_ToStructlog()], level=logging.WARNING, force=True)
 
 
-def _serialize(event: Any, **_: Any) -> bytes:
+def _serialize(event: object, **_: object) -> bytes:
     return to_json(event, fallback=str)
 
 

@@ -3,7 +3,7 @@ pages of predictions, the model.
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -55,7 +55,7 @@ class StoredPrediction(Answer):
     made_at: datetime
     caller: str
     request_id: str
-    inputs: dict[str, Any]
+    inputs: dict[str, object]
     uncertainty: float | None
     latency_ms: float
     label: str | None
@@ -82,8 +82,8 @@ class ModelInfo(BaseModel):
     target: str
     task: str
     classes: list[str] | None
-    inputs: list[dict[str, Any]]
-    metrics: dict[str, Any]
+    inputs: list[dict[str, object]]
+    metrics: dict[str, object]
     card: str = Field(description="the model card, as Markdown")
     earlier: list[str] = Field(description="versions that nb rollback can return to")
     refused: dict[str, str] = Field(description="what must not answer, and why")

@@ -1,7 +1,5 @@
 """The OpenAPI description, with the columns of the table that the model was trained on."""
 
-from typing import Any
-
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -13,7 +11,7 @@ from bakebook.serving.service import Service
 REF = "#/components/schemas/{model}"
 
 
-def describe(app: FastAPI, service: Service) -> dict[str, Any]:
+def describe(app: FastAPI, service: Service) -> dict[str, object]:
     """The description of the service as it is now: FastAPI's own, and the schemas that depend on
     the model.
     """
@@ -41,6 +39,6 @@ def describe(app: FastAPI, service: Service) -> dict[str, Any]:
     return content
 
 
-def _schemas(model: type[BaseModel]) -> dict[str, Any]:
+def _schemas(model: type[BaseModel]) -> dict[str, object]:
     schema = model.model_json_schema(ref_template=REF)
     return {**schema.pop("$defs", {}), model.__name__: schema}

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Request, Response
@@ -47,7 +47,7 @@ def problem_page(request: Request, problem: Problem) -> Response:
     return render(request, "problem.html", problem.status, detail=problem.detail)
 
 
-def render(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+def render(request: Request, template: str, status: int = 200, **values: object) -> Response:
     """A page; what it says about the model is for known callers only."""
     service: Service = request.app.state.service
     caller = getattr(request.state, "caller", "")
@@ -70,7 +70,7 @@ def _templates() -> Environment:
     return environment
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     if value is None:
         return "missing"
     if isinstance(value, bool):

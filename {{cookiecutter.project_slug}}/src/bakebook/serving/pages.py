@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -166,7 +165,7 @@ def _predict_page(
     request: Request,
     values: Mapping[str, str],
     faults: Mapping[str, str] | None = None,
-    prediction: Mapping[str, Any] | None = None,
+    prediction: Mapping[str, object] | None = None,
 ) -> Response:
     service: Service = request.app.state.service
     signature = service.served.signature

@@ -3,7 +3,6 @@ sent.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import Response
 from fastapi.exceptions import RequestValidationError
@@ -147,10 +146,10 @@ def failed(status: int, detail: str) -> Response:
     return response(Problem(title=TITLES[status], status=status, detail=detail))
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented(*statuses: int) -> dict[int | str, dict[str, object]]:
     """The responses of a route beside 200, for its OpenAPI description."""
     schema = {"$ref": "#/components/schemas/Problem"}
-    found: dict[int | str, dict[str, Any]] = {}
+    found: dict[int | str, dict[str, object]] = {}
     for status in statuses:
         found[status] = {"description": TITLES[status], "content": {MEDIA_TYPE: {"schema": schema}}}
     return found

@@ -15,7 +15,7 @@ from bakebook.contracts import Example, Input, Signature
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE
 
-Row = dict[str, Any]  # the values of one row, by input
+Row = dict[str, object]  # the values of one row, by input
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 MOST_FAULTS = 20  # that an answer names
 MOST_LEVELS = 20  # that a description names
@@ -93,11 +93,11 @@ class Rows:
                 raise WrongRows(faults(error, number)) from None
         return found
 
-    def columns(self, rows: Sequence[Row]) -> dict[str, list[Any]]:
+    def columns(self, rows: Sequence[Row]) -> dict[str, list[object]]:
         """The rows by column, as the model takes them."""
         return {name: [row[name] for row in rows] for name in self.names}
 
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         """The JSON schema of a row."""
         return self._one.json_schema()
 
@@ -142,14 +142,14 @@ def _field(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return location
 
 
-def _row_type(signature: Signature) -> Any:
+def _row_type(signature: Signature) -> type[Row]:
     fields = {}
     for column in signature.inputs:
         dtype = signature.reading.columns[column.name]
         fields[column.name] = _field_type(column, dtype, signature.examples)
     row = TypedDict("Row", fields)  # type: ignore[misc]
     row.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
-    return row
+    return row  # type: ignore[return-value]
 
 
 def _field_type(column: Input, dtype: str, examples: Iterable[Example]) -> Any:
@@ -162,7 +162,7 @@ def _field_type(column: Input, dtype: str, examples: Iterable[Example]) -> Any:
     return Annotated[type_ | None, field]
 
 
-def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> None:
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
     names = [name for name, _ in pairs]
     if len(set(names)) == len(names):
         return

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -123,7 +122,7 @@ class Service:
         if self._requests[caller] > self.settings.rate:
             raise TooMany(f"'{caller}' sends more than {self.settings.rate} requests in a second")
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, object]:
         """What there is to know about the model that answers."""
         served = self.served
         signature = served.signature

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from bakebook.contracts import ReadOptions, Signature
 from bakebook.errors import BadInput
+from bakebook.serving.predictor import Answer
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.serving.schemas import Row
 from bakebook.tables.columns import WrongValue, simplify
@@ -36,7 +37,7 @@ class Answered:
     """A part of a table as it was sent, and the answer to each of its rows."""
 
     sent: Any
-    answers: list[dict[str, Any]]
+    answers: list[Answer]
 
 
 def converted(
@@ -112,7 +113,7 @@ class Table(ABC):
                 raise wrong("the answer has a column with this name: rename yours", name)
         return {name: names.index(name) for name in inputs}
 
-    def _added_columns(self, answers: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    def _added_columns(self, answers: list[Answer]) -> dict[str, list[Any]]:
         """What is added to the table, by column."""
         rows = []
         for answer in answers:
@@ -124,7 +125,7 @@ class Table(ABC):
         return dict(zip(self.added, columns, strict=True))
 
 
-def _values(column: pa.ChunkedArray, role: str) -> list[Any]:
+def _values(column: pa.ChunkedArray, role: str) -> list[object]:
     """Values as the model takes them, whose role may differ from the dtype: numbers can be
     categories.
     """

@@ -41,9 +41,9 @@ def read_csv(file: IO[bytes], name: str, options: ReadOptions) -> pa.Table:
     if not header:
         raise BadInput(f"{name} is empty", FIX_FILE)
     has_odd_quotes = _scan(file, name, options.encoding)
-    wrong_rows: list[Any] = []
+    wrong_rows: list[object] = []
 
-    def note_wrong_row(row: Any) -> str:
+    def note_wrong_row(row: object) -> str:
         wrong_rows.append(row)
         return "skip"
 

@@ -6,7 +6,6 @@ One code for training and for the service: it needs pyarrow, but not pandas.
 import codecs
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -62,7 +61,7 @@ def convert(
         raise BadInput(f"{where} is not {dtype} ({first_line(error)})", SET_DTYPE) from None
 
 
-def unique(header: Iterable[Any]) -> list[str]:
+def unique(header: Iterable[object]) -> list[str]:
     """Column names without blanks around them; `column 3` for the third without one, `x (2)` for a
     second x.
     """

@@ -7,7 +7,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pandas as pd
 import pyarrow as pa
@@ -92,7 +92,7 @@ def to_arrow(table: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
-def _text_or_none(value: Any) -> str | None:
+def _text_or_none(value: object) -> str | None:
     is_missing = value is None or value != value
     return None if is_missing else as_text(value)
 

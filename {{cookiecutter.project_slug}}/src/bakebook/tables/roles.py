@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -108,5 +107,5 @@ def _role_of_texts(values: pd.Series, rows: int) -> Proposal:
     return Proposal("categorical", f"{_shown(values.iloc[0])}, or missing")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return repr(str(value)[:LONGEST_SHOWN])

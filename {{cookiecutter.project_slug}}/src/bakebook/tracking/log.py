@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bakebook.contract.project import Project
 from bakebook.files import dvc_hash
@@ -125,7 +125,7 @@ def _log_metrics(client: "MlflowClient", run_id: str, project: Project, stage: s
         client.log_batch(run_id, metrics=metrics[first : first + MOST_METRICS])
 
 
-def _json_object(path: Path) -> Mapping[str, Any]:
+def _json_object(path: Path) -> Mapping[str, object]:
     """The object in a JSON file; empty for any other file."""
     if path.suffix != ".json":
         return {}
@@ -205,7 +205,7 @@ def _log_files(client: "MlflowClient", run_id: str, project: Project, stage: str
             client.log_artifact(run_id, str(place), str(PurePosixPath(path).parent))
 
 
-def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Names and values of nested mappings, the names joined by points."""
     for name, value in content.items():
         path = f"{prefix}.{name}" if prefix else str(name)

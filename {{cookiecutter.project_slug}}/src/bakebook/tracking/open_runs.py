@@ -5,11 +5,14 @@ one left open.
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bakebook.files import write_text
 from bakebook.paths import STATE
 from bakebook.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
 
 OPENED_BY = "nb_run"  # the tag by which a run is found whose id is unknown
 
@@ -80,7 +83,7 @@ def _folder(root: Path) -> Path:
     return root / STATE / "runs"
 
 
-def _find(store: Store, run: OpenRun) -> list[Any]:
+def _find(store: Store, run: OpenRun) -> "list[Run]":
     """The run and its open trials as MLflow's entities; none when it was never created, or is
     deleted.
     """

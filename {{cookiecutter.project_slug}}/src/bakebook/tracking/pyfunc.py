@@ -3,7 +3,6 @@ tracking/log.py).
 """
 
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -23,7 +22,7 @@ class OnnxModel(PythonModel):
         )
 
     def predict(
-        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+        self, context: object, model_input: pd.DataFrame, params: dict[str, object] | None = None
     ) -> pd.DataFrame:
         columns = {name: model_input[name].to_numpy() for name in model_input.columns}
         prediction = self.model.predict(columns)

@@ -16,7 +16,7 @@ from bakebook.validation.suite import SEVERITIES, SUITE_FILE, Expectation, expec
 Outcome = Mapping[str, Any]  # of one expectation, as Great Expectations writes it to JSON
 
 
-def check(table: pd.DataFrame, suite: Any) -> ValidationResult:
+def check(table: pd.DataFrame, suite: object) -> ValidationResult:
     """The outcome of every expectation, in the suite's order; it succeeds when no critical
     expectation fails.
 
@@ -134,12 +134,12 @@ def _result(expectation: Expectation, outcome: Outcome) -> ExpectationResult:
     )
 
 
-def _split_kwargs(expectation: Expectation) -> tuple[str | None, dict[str, Any]]:
+def _split_kwargs(expectation: Expectation) -> tuple[str | None, dict[str, object]]:
     kwargs = dict(expectation.kwargs)
     return kwargs.pop("column", None), kwargs
 
 
-def _distinct(values: list[Any]) -> list[Any]:
+def _distinct(values: list[object]) -> list[object]:
     """Each value once, also values of several columns together, which cannot be hashed."""
     return list({repr(value): value for value in values}.values())
 
