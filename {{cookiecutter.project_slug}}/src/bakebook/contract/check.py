@@ -4,6 +4,7 @@ from pathlib import PurePosixPath
 
 from bakebook.contract import annotations, notebooks
 from bakebook.contract.dependencies import derived, is_derived
+from bakebook.contract.imports import unknown_imports
 from bakebook.contract.parameters import Fault, Faults, check_parameters, place
 from bakebook.contract.project import Project
 from bakebook.errors import BadInput, did_you_mean
@@ -96,6 +97,7 @@ def _stage(project: Project, name: str) -> Faults:
         line = (error.text or "").strip()
         yield Fault(place, f"'{line}' is no valid Python ({error.msg})", "fix it")
         return
+    yield from _imports(project, name)
     yield from check_parameters(project, name)
     yield from _dependencies(project, name, needed)
     yield from _lists(project, name)
@@ -125,6 +127,14 @@ def _command(project: Project, name: str) -> Faults:
     if command != f"nb run {name}":
         where = place(stage, "cmd", "dvc.yaml")
         yield Fault(where, f"stage '{name}' runs '{command}' instead of 'nb run {name}'", SYNC)
+
+
+def _imports(project: Project, name: str) -> Faults:
+    source = project.root / "src"
+    statements = notebooks.statements(project.notebooks[name])
+    for missing in unknown_imports(statements, source, source):
+        where = f"notebooks/{name}.ipynb"
+        yield Fault(where, f"imports {missing}, which does not exist", "fix the import")
 
 
 def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:

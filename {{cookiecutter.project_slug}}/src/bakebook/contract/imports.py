@@ -41,6 +41,49 @@ def top_level_names(statements: list[ast.stmt]) -> set[str]:
     return names
 
 
+def unknown_imports(statements: list[ast.stmt], folder: Path, source: Path) -> list[str]:
+    """The dotted names that code in `folder` imports from packages below `source` although they do
+    not exist; an import in a `try` may fail and is not looked at.
+    """
+    missing = []
+    for node in _import_statements(statements, skipped=ast.Try):
+        if isinstance(node, ast.Import):
+            imported = [alias.name.split(".") for alias in node.names]
+            missing += [".".join(parts) for parts in imported if not _is_module(source, parts)]
+            continue
+        origin = _origin(node, folder, source)
+        if not _is_module(source, origin):
+            missing.append(".".join(origin))
+        elif (source / Path(*origin) / "__init__.py").is_file():
+            bound = _bound_names(source / Path(*origin) / "__init__.py")
+            names = [alias.name for alias in node.names if alias.name not in {"*", *bound}]
+            paths = [[*origin, name] for name in names]
+            missing += [".".join(parts) for parts in paths if not _is_module(source, parts)]
+    return missing
+
+
+def _is_module(source: Path, parts: list[str]) -> bool:
+    """Whether a dotted name is a module, if its first part is a package below `source` at all."""
+    if not (source / parts[0]).is_dir():
+        return True
+    place = source.joinpath(*parts)
+    return place.is_dir() or place.with_name(f"{place.name}.py").is_file()
+
+
+@cache
+def _bound_names(file: Path) -> set[str]:
+    """The names that a module's top level binds."""
+    names = set()
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        else:
+            names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return names
+
+
 def _closure(start: Iterable[Path], source: Path) -> set[Path]:
     found: set[Path] = set()
     waiting = set(start)
@@ -72,16 +115,18 @@ def _imports(tree: ast.Module, folder: Path, source: Path) -> set[Path]:
     return found
 
 
-def _import_statements(body: Iterable[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
+def _import_statements(
+    body: Iterable[ast.AST], skipped: type[ast.stmt] | tuple[()] = ()
+) -> Iterator[ast.Import | ast.ImportFrom]:
     """The imports among statements and in blocks of these; expressions, which have none, are not
     visited.
     """
     for node in body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
-        else:
+        elif not isinstance(node, skipped):
             for block in BLOCKS:
-                yield from _import_statements(getattr(node, block, ()))
+                yield from _import_statements(getattr(node, block, ()), skipped)
 
 
 def _origin(node: ast.ImportFrom, folder: Path, source: Path) -> list[str]:
