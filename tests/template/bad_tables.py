@@ -8,8 +8,8 @@ BODY = "".join(f"{n},{n % 7},{'yes' if n % 2 else 'no'}\n" for n in range(60))
 BAD: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is empty"),
     "header-only": (HEAD.encode(), "has no rows"),
-    "one-row": (f"{HEAD}1,2,yes\n".encode(), "has one row"),
-    "one-class": ((HEAD + BODY.replace("no", "yes")).encode(), "one value only, 'yes'"),
+    "one-row": (f"{HEAD}1,2,yes\n".encode(), "has only one row"),
+    "one-class": ((HEAD + BODY.replace("no", "yes")).encode(), "has only the value 'yes'"),
     "no-target": (("a,b,z\n" + BODY).encode(), "has no column 'y' to predict"),
     "empty-target": ((HEAD + "1,2,\n3,4,\n5,6,\n").encode(), "column 'y' has no values"),
     "two-targets": (("a,y,y\n" + BODY).encode(), "has two columns 'y'"),

@@ -199,7 +199,7 @@ def identifiers_constants_and_empty_columns(folder: Path) -> Table:
     frame["uuid"] = [f"{number:08x}-{number * 7:04x}" for number in range(len(frame))]
     frame["always"], frame["nothing"] = "same", ""
     roles = {"id": "identifier", "uuid": "identifier", "always": "constant", "nothing": "empty"}
-    return Table(csv(folder, frame), roles=roles, options={"licence": "CC0 1.0"})
+    return Table(csv(folder, frame), roles=roles, options={"license": "CC0 1.0"})
 
 
 @table

@@ -172,7 +172,7 @@ def holds_the_change(project: Path, report: Path) -> None:
     assert re.search(r"\| model\.f1_macro +\| [\d.]+ +\| [\d.]+ +\|", text), text
     assert re.search(r"\| train\.hyperparameters\.n_estimators +\| 100 +\| 30 +\|", text), text
     plots = (project / "comparison/plots/index.html").read_text("utf-8")
-    assert "Predicted beside actual" in plots and "workspace" in plots and "origin/main" in plots
+    assert "Confusion matrix" in plots and "workspace" in plots and "origin/main" in plots
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def is_what_it_should_be(engine: Engine, project: Path) -> None:
     done = shell(project, ask, engine.environment, SMOKE=str(project / "deploy" / "smoke.py"))
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         1,
-        "error: it says 'Barolo' where the pipeline said 'Barbera'",
+        "error: it predicts 'Barolo' instead of 'Barbera'",
     )
 
 

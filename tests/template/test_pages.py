@@ -65,7 +65,7 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             expect(page.get_by_text("0 of 3 predictions have a label")).to_be_visible()
             cards = page.get_by_role("region")
             expect(cards).to_have_count(2)  # what was asked twice is labelled once
-            cards.filter(has_text="for 2 predictions of these values").get_by_role("button", name="Barbera").press(
+            cards.filter(has_text="to 2 predictions with these values").get_by_role("button", name="Barbera").press(
                 "Enter"
             )
             expect(page.get_by_role("status")).to_have_text("Saved: Barbera.")
@@ -76,11 +76,11 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             page.get_by_label("Label").select_option("not labelled")
             page.get_by_role("button", name="Filter").click()
             expect(page.get_by_role("row")).to_have_count(2)
-            page.get_by_label("Label").select_option("labelled otherwise")
+            page.get_by_label("Label").select_option("label differs")
             page.get_by_role("button", name="Filter").click()
             expect(page.get_by_role("row")).to_have_count(3)
             page.get_by_role("link", name="Barbera").first.press("Enter")
-            expect(page.get_by_text("local says since")).to_contain_text("Barbera. A new label corrects it.")
+            expect(page.get_by_text("by local on")).to_contain_text("A new label replaces it.")
             page.get_by_role("button", name="Grignolino").press("Enter")
             expect(page).to_have_url(re.compile("/history"))
             expect(page.get_by_role("row").filter(has_text="Grignolino")).to_have_count(1)
@@ -90,7 +90,7 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             expect(page.get_by_role("alert")).to_contain_text("is no day")
         with opened(browser, service, DESK, "card") as page:
             page.goto("/card")
-            expect(page.get_by_role("heading", name="How good it is")).to_be_visible()
+            expect(page.get_by_role("heading", name="Evaluation")).to_be_visible()
             plots = page.get_by_role("img")
             expect(plots).not_to_have_count(0)
             shown = "images => images.every(image => image.complete && image.naturalWidth > 100)"
@@ -122,7 +122,7 @@ def test_who_signs_in_labels_under_their_name(
         expect(page).to_have_url(re.compile("/login"))
         page.get_by_label("Your token").fill("wrong")
         page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("alert")).to_contain_text("token is not known")
+        expect(page.get_by_role("alert")).to_contain_text("token is unknown")
         page.get_by_label("Your token").fill(token)
         page.get_by_role("button", name="Sign in").click()
         page.goto("/")

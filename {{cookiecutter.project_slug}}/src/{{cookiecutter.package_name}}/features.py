@@ -1,4 +1,4 @@
-"""Preprocessing and the scikit-learn pipeline: change here what a model learns from a column."""
+"""Preprocessing and the scikit-learn pipeline: how each input is filled, scaled and encoded."""
 
 import re
 from typing import Any
@@ -17,9 +17,8 @@ from bakebook.models.schema import is_target_encoded
 
 WORD = r"[^ ]+"
 MOST_WORDS = 1000  # of a text: the most frequent
-# Estimators whose numbers are not standardised: trees only compare them (and ONNX would round their
-# thresholds), and
-# naive Bayes does not accept negative ones.
+# Estimators whose numbers are not standardised: trees only compare numbers, and in ONNX's 32 bits
+# standardised ones could move to the other side of a threshold; naive Bayes rejects negative ones.
 UNSCALED = re.compile(r"Forest|Tree|Boost|Bagging|LGBM|XGB|naive_bayes|Dummy")
 
 
@@ -56,9 +55,10 @@ def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
             OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32),
             one_hot,
         ),
-        ("many", target_encoder_steps(), target_encoded),
-        *((f"text {place}", word_weights(scale), name) for place, name in enumerate(texts)),
+        ("target encoded", target_encoder_steps(), target_encoded),
     ]
+    for place, name in enumerate(texts):
+        steps.append((f"text {place}", word_weights(normalize=scale), name))
     used = [step for step in steps if len(step[2])]
     return ColumnTransformer(used, sparse_threshold=0, verbose_feature_names_out=False)
 
@@ -72,8 +72,8 @@ def number_steps(scale: bool) -> Pipeline:
 
 
 def target_encoder_steps() -> Pipeline:
-    """Target encoding in 32 bits, as ONNX computes it: a mean of 64 bits could be on the other side
-    of a threshold.
+    """Target encoding in 32 bits, as ONNX computes it: 64 bits could fall on the other side of a
+    tree's threshold.
     """
     from skl2onnx.sklapi import CastTransformer  # takes a second, and few tables need it
 
@@ -81,16 +81,14 @@ def target_encoder_steps() -> Pipeline:
 
 
 def lower_median(values: np.ndarray) -> np.floating:
-    """The median, but always one of the values: a mean of two could
-    equal the threshold of a tree.
+    """The median, but always one of the values: a tree's threshold can equal the mean of two, which
+    ONNX's 32 bits may round to its other side.
     """
     return np.percentile(values, 50, method="lower") if len(values) else np.float32(0)
 
 
-def word_weights(normalize: bool) -> TfidfVectorizer:
-    """TF-IDF weights of words with one blank between them; only
-    linear models need them normalised.
-    """
+def word_weights(*, normalize: bool) -> TfidfVectorizer:
+    """TF-IDF weights of words separated by one space; only linear models need normalised ones."""
     return TfidfVectorizer(
         lowercase=False,
         token_pattern=WORD,

@@ -1,8 +1,8 @@
 """A neural network for tables with the interface of scikit-learn (dependency group `torch`), and
 its ONNX converter.
 
-In params.yaml, `train: estimator: PACKAGE.networks.NetworkClassifier`, or
-`PACKAGE.networks.NetworkRegressor`.
+In params.yaml, `train: estimator` is this package's name and `.networks.NetworkClassifier` or
+`.networks.NetworkRegressor`.
 """
 
 from collections.abc import Iterator
@@ -85,8 +85,8 @@ class NetworkClassifier(ClassifierMixin, _Network):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n, classes)."""
-        scores = self._forward(X)
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        logits = self._forward(X)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return powers / powers.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""The figures: each takes a small table, states its finding in the title, and is drawn without
-global state.
-"""
+"""The figures. Each takes a small table and states its finding in the title."""
 
 import logging
 from collections.abc import Callable
@@ -133,7 +131,7 @@ def roc(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
 
 def calibration(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
     """Accuracy by confidence."""
-    error = metrics.model["calibration_error"]
+    error = metrics.model.get("calibration_error", np.nan)
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
@@ -184,7 +182,7 @@ def error_by_decile(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Fig
         axes.bar(range(1, len(rows) + 1), rows["error"], color=BLUE)
         axes.set_xlabel(f"deciles of the predictions, by predicted {schema.target}")
         axes.set_ylabel("mean absolute error")
-        axes.set_title(f"The error is greatest in part {worst} of {len(rows)}")
+        axes.set_title(f"The error is greatest in decile {worst} of {len(rows)}")
 
     return _figure(draw, **SMALL)
 

@@ -26,10 +26,10 @@ def split(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows in their old order.
 
-    `method` is random; stratified (classes, or tenths of a number, in the same proportions); group
-    (all rows that share a value of column `by` stay together); time (the last rows by column `by`
-    test). Rows without a target are excluded, and so are test rows of a class that no training row
-    has. Raises BadInput when a part would be empty.
+    `method` is random; stratified (classes, or deciles of a number, in the same proportions, unless
+    there are too few rows); group (all rows that share a value of column `by` stay together); time
+    (the last rows by column `by` test). Rows without a target are excluded, and so are test rows of
+    a class that no training row has. Raises BadInput when a part would be empty.
     """
     known = table[schema.target].notna()
     rows = table if known.all() else table[known]

@@ -23,6 +23,7 @@ VOLATILE_METADATA = {"ExecuteTime", "collapsed", "execution", "papermill", "scro
 # What differs between runs or places, and what replaces it
 VOLATILE_TEXT = {
     r"\b0x[0-9a-fA-F]{6,16}\b": "0x…",
+    r"(?<=\.\.\.)x?[0-9a-fA-F]{6,16}(?=>|&gt;)": "0x…",  # shortened by reprlib: <function f...x7f12>
     r"(?<![^\s\"'(])[^\s\"'(]*ipykernel_\d+[/\\]\d+\.py": "cell.py",
 }
 

@@ -14,8 +14,6 @@ from bakebook.params import Task
 from bakebook.tables.values import as_text
 
 RARE_CLASS = 2  # rows below which a class cannot be in both parts
-
-
 BINS = 10  # of equal size, by which a number to predict is spread evenly over both parts
 
 

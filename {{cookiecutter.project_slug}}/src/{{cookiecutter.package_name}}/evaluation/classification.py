@@ -1,5 +1,5 @@
-"""How good a classifier is. y has the places of the classes, as `to_y` of bakebook.models.schema
-gives them.
+"""The scores, baseline and plots of a classifier. y contains the index of each row's class in
+`schema.classes`.
 """
 
 from collections.abc import Mapping
@@ -109,7 +109,7 @@ def calibration(holdout: Holdout) -> pd.DataFrame:
 
 
 class Classification:
-    """Classes are predicted."""
+    """The task of predicting classes; bakebook.models.task.Task describes each attribute."""
 
     name: TaskName = "classification"
     scores: Mapping[str, Score] = {

@@ -1,4 +1,4 @@
-"""How good a regressor is."""
+"""The scores, baseline and plots of a regressor."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +42,7 @@ def error_by_decile(holdout: Holdout) -> pd.DataFrame:
 
 
 class Regression:
-    """Numbers are predicted."""
+    """The task of predicting numbers; bakebook.models.task.Task describes each attribute."""
 
     name: TaskName = "regression"
     scores: Mapping[str, Score] = {

@@ -1,4 +1,4 @@
-"""The scores of a model beside those of a baseline, and whether it meets the success criteria."""
+"""Comparison with a baseline and success criteria; the scores are those of each task's module."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
