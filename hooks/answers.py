@@ -60,7 +60,7 @@ def located(dataset: str) -> str:
 
 
 def source(dataset: str) -> str:
-    """What `ingest.source` says before `nb data use` has looked: the copy in the project, or the address."""
+    """What `ingest.source` says before `nb data use` has looked: the copy in the project, or the URL."""
     if dataset == BUNDLED:
         return "data/raw/wine.csv"
     name = Path(dataset).expanduser().resolve().name
@@ -68,20 +68,20 @@ def source(dataset: str) -> str:
 
 
 def purpose(answers: Mapping[str, str]) -> str:
-    """A first sentence on the model, for a person to better."""
+    """A first sentence about the model, for a person to improve."""
     if answers["dataset"] == BUNDLED:
-        return "Tells the cultivar of a wine from thirteen chemical measurements"
+        return "Predicts the cultivar of a wine from thirteen chemical measurements"
     return f"Predicts {answers['target']}"
 
 
 def _text(name: str) -> Callable[[str], str | None]:
     def refuse(text: str) -> str | None:
         if not text.strip():
-            return "is empty → write at least one letter"
+            return "is empty → enter some text"
         if len(text) > LONGEST[name]:
-            return f"has {len(text)} letters → write at most {LONGEST[name]}"
+            return f"has {len(text)} characters → use at most {LONGEST[name]}"
         if any(_unprintable(letter) for letter in text):
-            return "has a line break, control or direction sign, or half a letter → write one line of plain text"
+            return "contains a line break, a control or bidirectional character, or an invalid one → use one line of plain text"
         return None
 
     return refuse
@@ -94,32 +94,32 @@ def _unprintable(letter: str) -> bool:
 
 def _slug(slug: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug) or len(slug) > 60:
-        return "is no folder name → use small letters, digits and single hyphens, first a letter, at most 60"
+        return "is not a valid folder name → start with a letter; use lowercase letters, digits and single hyphens, at most 60"
     if slug.replace("-", "_") in RESERVED:
-        return "is the name of a library that the project uses → choose another"
-    return "is a device's name on Windows → choose another" if slug in DEVICES else None
+        return "is the name of a Python module or of an installed library → choose another"
+    return "is a reserved device name on Windows → choose another" if slug in DEVICES else None
 
 
 def _package(package: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", package):
-        return "is no package name → use 2 to 40 small letters, digits and underscores, first a letter"
+        return "is not a valid package name → start with a letter; use 2 to 40 lowercase letters, digits and underscores"
     if keyword.iskeyword(package) or keyword.issoftkeyword(package):
-        return "is a word of Python's own → choose another"
+        return "is a Python keyword → choose another"
     if package in sys.stdlib_module_names or package in RESERVED:
-        return "is the name of a library that the project uses → choose another"
+        return "is the name of a Python module or of an installed library → choose another"
     return None
 
 
 def _dataset(answer: str) -> str | None:
     if not answer:
-        return "is empty → give the path of a table, an address, or wine for the bundled data"
+        return "is empty → give the path of a table, a URL, or wine for the example"
     if re.match(r"(sqlite|postgresql|mysql|mariadb|mssql|oracle)[+:]", answer) or re.search(r"://[^/]*@", answer):
-        return "is a database, or holds a password → bake on wine, then: nb data use ADDRESS --query … --target …"
+        return "is a database URL or contains a password → use dataset=wine, then run: nb data use URL --query … --target …"
     if answer == BUNDLED or "://" in answer or Path(".cruft.json").exists():  # an update needs the file no more
         return _text("dataset")(answer)
     path = Path(answer).expanduser()
     if not path.exists():
-        return "does not exist → give the path of a table, an address, or wine for the bundled data"
+        return "does not exist → give the path of a table, a URL, or wine for the example"
     if path.is_file() and not path.stat().st_size:
         return "is empty → give a table with a header and rows"
     return None
@@ -127,9 +127,9 @@ def _dataset(answer: str) -> str | None:
 
 def _unfit_for_wine(answers: Mapping[str, str]) -> str | None:
     if answers["target"] != "cultivar":
-        return f"target {_shown(answers['target'])} is no target of the bundled data → target=cultivar"
+        return f"target {_shown(answers['target'])} is not the target of the wine data → target=cultivar"
     if answers["task"] == "regression":
-        return "task 'regression' does not fit the bundled data, whose target is a class → task=auto"
+        return "task 'regression' does not fit the wine data, whose target is a class → task=auto"
     return None
 
 

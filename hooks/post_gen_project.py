@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def bring_table() -> str:
-    """Copies a local table, leaves nothing of the bundled one, and returns what `nb data use` is yet to be told."""
+    """Copies a local table, removes the example, and returns the options that `nb data use` still needs."""
     task = ANSWERS["task"]
     Path("data/raw/wine.csv").unlink()
     Path("expectations/suite.json").write_text('{"name": "table", "expectations": []}\n', encoding="utf-8")
@@ -32,7 +32,7 @@ def bring_table() -> str:
         given = Path(ANSWERS["__table"])
         target = Path(ANSWERS["__source"])
         shutil.copytree(given, target) if given.is_dir() else shutil.copy2(given, target)
-        ignored = target.with_name(".gitignore")  # as DVC will write it: the table is not for git
+        ignored = target.with_name(".gitignore")  # as DVC will write it: git does not track the table
         ignored.write_text(f"/{target.name}\n", encoding="utf-8", newline="\n")
     return "" if task == "auto" else f" --task {task}"
 
@@ -63,7 +63,7 @@ def git_init() -> None:
     try:
         subprocess.run(["git", "init", "--quiet", "--initial-branch=main"], check=True)
     except (OSError, subprocess.CalledProcessError):
-        sys.exit("error: git cannot be run, and DVC needs it → install git, then bake again")
+        sys.exit("error: git is not available, and DVC needs it → install git, then create the project again")
 
 
 if __name__ == "__main__":

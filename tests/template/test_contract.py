@@ -51,7 +51,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a name that is Python's own": (
         replace("params.yaml", "  repeats: 10", "  lambda: 0.1\n  repeats: 10"),
-        r"params\.yaml:\d+: 'lambda' in section 'evaluate' is no name that Python can use",
+        r"params\.yaml:\d+: 'lambda' in section 'evaluate' is not a valid Python name",
         False,
     ),
     "a new name": (
@@ -69,7 +69,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         r"params\.yaml:\d+: evaluate\.criteria\.f1_macro is 'high' but should be .*number",
         False,
     ),
-    "a timeout that is no number": (
+    "a timeout that is not a number": (
         replace("params.yaml", "stage_timeout: 3600", "stage_timeout: soon"),
         r"params\.yaml:\d+: pipeline\.stage_timeout is 'soon' but should be .*number",
         False,
@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a key that is code": (
         replace("params.yaml", "  cv: 5", '  "a=1\\nimport os": 1\n  cv: 5'),
-        r"params\.yaml:\d+: .* in section 'train' is no name that Python can use",
+        r"params\.yaml:\d+: .* in section 'train' is not a valid Python name",
         False,
     ),
     "an alias": (
@@ -178,7 +178,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a notebook with outputs": (
         ran_by_hand,
-        r"notebooks/ingest\.ipynb: holds outputs or other traces of a run → nb sync",
+        r"notebooks/ingest\.ipynb: contains outputs or other traces of a run → nb sync",
         True,
     ),
     "a parameter that takes another": (
@@ -193,17 +193,17 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a cell that is no Python": (
         replace("notebooks/export.ipynb", "export.convert(model, schema)", "export.convert(model schema)"),
-        r"notebooks/export\.ipynb: .* is no valid Python",
+        r"notebooks/export\.ipynb: .* is not valid Python",
         False,
     ),
     "a parameters cell that is no Python": (
         replace("notebooks/export.ipynb", "tolerance: Positive = p", "tolerance: = p"),
-        r"notebooks/export\.ipynb: .* is no valid Python",
+        r"notebooks/export\.ipynb: .* is not valid Python",
         False,
     ),
     "a module that is no Python": (
         replace("src/wine_cultivars/splitting.py", "def leaks(", "def leaks leaks("),
-        r"src/wine_cultivars/splitting\.py: 'def leaks leaks\(.* is no valid Python",
+        r"src/wine_cultivars/splitting\.py: 'def leaks leaks\(.* is not valid Python",
         False,
     ),
     "the wrong stage's parameters": (
@@ -213,7 +213,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a broken notebook": (
         lambda project: (project / "notebooks/train.ipynb").write_text("{", encoding="utf-8"),
-        r"notebooks/train\.ipynb is no readable notebook",
+        r"notebooks/train\.ipynb cannot be read as a notebook",
         False,
     ),
 }
@@ -225,7 +225,7 @@ def lines(text: str) -> list[str]:
 
 def test_a_fresh_project_keeps_its_contract(project: Path, run: Run) -> None:
     done = run(project, "nb", "check")
-    assert (done.returncode, done.stdout) == (0, "7 stages keep their contract\n")
+    assert (done.returncode, done.stdout) == (0, "7 stages are consistent\n")
 
 
 @pytest.mark.parametrize(("plant", "named", "mended"), FAULTS.values(), ids=FAULTS)
@@ -368,7 +368,7 @@ def test_a_library_that_its_owner_edited_works_and_the_doctor_names_the_files(pr
 def test_a_new_notebook_comes_with_all_it_needs_and_once(project: Path, run: Run) -> None:
     first = run(project, "nb", "new", "outliers")
     assert first.returncode == 0, first.stderr
-    assert run(project, "nb", "check").stdout == "8 stages keep their contract\n"
+    assert run(project, "nb", "check").stdout == "8 stages are consistent\n"
     commit(project)
     second = run(project, "nb", "new", "outliers")
     assert second.stdout == "'outliers' is complete\n"

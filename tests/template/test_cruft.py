@@ -84,7 +84,7 @@ def test_a_project_of_one_package_gets_the_library(tmp_path: Path, run: Run) -> 
     edit(project / "dvc.yaml", ("data/raw/table.parquet", "data/interim/table.parquet"))
     assert run(project, "nb", "sync").returncode == 0
     checked = run(project, "nb", "check")
-    assert checked.stdout == "8 stages keep their contract\n", checked.stderr
+    assert checked.stdout == "8 stages are consistent\n", checked.stderr
     repro = run(project, "dvc", "repro", "ingest", "clusters")
     assert repro.returncode == 0, repro.stdout + repro.stderr
 

@@ -43,7 +43,7 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             page.goto("/")
             page.get_by_label("alcohol", exact=True).fill("much")
             page.keyboard.press("Enter")
-            expect(page.get_by_role("alert")).to_contain_text("alcohol: the value is no number (for example 12.5)")
+            expect(page.get_by_role("alert")).to_contain_text("alcohol: the value is not a number (for example 12.5)")
             page.get_by_role("alert").get_by_role("link").click()
             expect(page.get_by_label("alcohol", exact=True)).to_be_focused()
             page.keyboard.press("Control+A")
@@ -87,7 +87,7 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
             page.goto("/label?id=nobody")
             expect(page.get_by_role("alert")).to_contain_text("no such prediction")
             page.goto("/history?since=tomorrow")
-            expect(page.get_by_role("alert")).to_contain_text("is no day")
+            expect(page.get_by_role("alert")).to_contain_text("is not a date")
         with opened(browser, service, DESK, "card") as page:
             page.goto("/card")
             expect(page.get_by_role("heading", name="Evaluation")).to_be_visible()

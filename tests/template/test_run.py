@@ -317,7 +317,7 @@ def test_a_notebook_that_leaves_nothing_is_told_and_its_run_failed(worked: Path,
     (worked / "models/model.joblib").unlink()
     done = run(worked, "nb", "run", "train")
     assert (done.returncode, runs(worked)[-1]) == (2, ("train", "FAILED"))
-    assert done.stderr.splitlines()[-1].startswith("error: train left no models/model.joblib → ")
+    assert done.stderr.splitlines()[-1].startswith("error: train did not write models/model.joblib → ")
 
 
 # By hand, and by the words of the README

@@ -236,7 +236,9 @@ def test_a_file_comes_back_with_predictions(served: Service, finished: Path, run
     assert rows == "178" and float(share) > 0.95
     broken = table.replace(b"\n13.2,", b"\nmuch,", 1)
     answer = served.ask("/predict/file", broken, content_type="text/csv")
-    assert answer.json["faults"] == [{"where": [1, "alcohol"], "reason": "the value is no number (for example 12.5)"}]
+    assert answer.json["faults"] == [
+        {"where": [1, "alcohol"], "reason": "the value is not a number (for example 12.5)"}
+    ]
     assert served.ask("/predict/file", b"PAR1", content_type="application/octet-stream").status == 422
     for charset in ("no-such", '"\0"', "*=utf-8''a%00b"):
         kind = f"text/csv; charset{charset if charset[0] == '*' else '=' + charset}"
@@ -329,7 +331,7 @@ def test_without_a_token_it_is_for_this_machine_alone(worked: Path, environment:
         assert service.ask("/predict", one, sec_fetch_site="cross-site").status == 403
         assert service.ask("/predict", one, sec_fetch_site="same-origin").status == 200
     with serving(worked, environment, NB_HOST="0.0.0.0") as service:  # noqa: S104 - which is what is refused
-        assert any("nobody may call yet" in line for line in service.said)
+        assert any("no caller is allowed yet" in line for line in service.said)
         assert service.ask("/predict", one).status == 401
 
 
@@ -558,7 +560,7 @@ def test_it_ends_within_seconds_whatever_hangs(worked: Path, environment: dict[s
         assert service.process.wait(timeout=20) == 0
         assert stuck.recv(100).startswith(b"HTTP/1.1 503 ")
         assert time.monotonic() - started < 5
-    assert service.said[-1] == "the service has ended" and "Traceback" not in "".join(service.said)
+    assert service.said[-1] == "the service has stopped" and "Traceback" not in "".join(service.said)
 
 
 def test_a_backup_holds_what_was_committed_before_it_and_goes_into_either_database(

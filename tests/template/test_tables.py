@@ -1,4 +1,4 @@
-"""Any table: each of the corpus goes through all seven notebooks, and what is no table is refused in one sentence."""
+"""Any table: each of the corpus goes through all notebooks, and what is not a table is refused in one sentence."""
 
 import json
 import os

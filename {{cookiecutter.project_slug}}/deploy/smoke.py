@@ -3,7 +3,7 @@
 
     docker exec --interactive NAME python - < deploy/smoke.py
 
-It runs in the container, with a token of its own, and ends with 1 and a sentence where an answer is
+It runs in the container, with a token of its own, and exits with 1 and a sentence where an answer is
 missing or differs. Its predictions stay in the database: do not use it on a service in production.
 """
 

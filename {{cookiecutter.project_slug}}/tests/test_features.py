@@ -11,7 +11,7 @@ from bakebook.models.schema import to_X_y
 from {{cookiecutter.package_name}} import features
 
 
-def test_numbers_are_standardised_for_linear_models_only(schema: Schema) -> None:
+def test_numbers_are_standardised_for_linear_models_but_not_for_forests(schema: Schema) -> None:
     linear = features.pipeline(schema, LogisticRegression())
     forest = features.pipeline(schema, RandomForestClassifier())
     assert "StandardScaler" in repr(linear)

@@ -16,6 +16,8 @@ def source(tmp_path: Path) -> Path:
     (package / "features.py").write_text("", "utf-8")
     (package / "evaluation" / "__init__.py").write_text("", "utf-8")
     (package / "evaluation" / "scores.py").write_text("", "utf-8")
+    (tmp_path / "lazy").mkdir()
+    (tmp_path / "lazy" / "__init__.py").write_text("def __getattr__(name):\n    return 1\n", "utf-8")
     return tmp_path
 
 
@@ -32,6 +34,7 @@ def source(tmp_path: Path) -> Path:
         ("import mine.data", ["mine.data"]),
         ("from mine.data import read_table", ["mine.data"]),
         ("from mine.evaluation import curves", ["mine.evaluation.curves"]),
+        ("from lazy import anything", []),
         ("if True:\n    from mine.parameters import Seed", ["mine.parameters"]),
     ],
 )

@@ -1,6 +1,8 @@
 """What the doctor says about a library that its owner edited."""
 
+import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from conftest import PROJECT
@@ -34,9 +36,11 @@ def test_an_unfinished_file_is_found_wherever_it_is(tmp_path: Path) -> None:
     (tmp_path / ".dvc" / "tmp" / "nb" / "runs").mkdir(parents=True)
     (tmp_path / "models").mkdir()
     names = ["params.yaml", "models/model.onnx", ".dvc/tmp/nb/runs/1.json"]
-    parts = [(tmp_path / name).with_name(f"{PART}{Path(name).name}") for name in names]
+    parts = [(tmp_path / name).with_name(f".{Path(name).name}{PART}") for name in names]
     for part in parts:
         part.write_bytes(b"half")
+        os.utime(part, (0, 0))
+    (tmp_path / f".copy.db{PART}").write_bytes(b"still written")
     assert sorted(_unfinished_files(tmp_path)) == sorted(parts)
 
 
@@ -59,10 +63,21 @@ def test_every_failure_has_its_parts_and_its_exit_code() -> None:
     assert (failure.what, failure.remedy, failure.exit_code) == ("the value is wrong", "fix it", 2)
     assert str(failure) == "the value is wrong → fix it"
     assert str(CheckFailed("stopped")) == "stopped"
-    assert isinstance(Interrupted(15), KeyboardInterrupt | Failure)
+    assert issubclass(BadInput, Failure)
     assert Interrupted(15).exit_code == 143
+    assert not isinstance(Interrupted(15), Exception)  # a library that catches Exception lets it through
 
 
 def test_a_similar_name_is_proposed() -> None:
     assert did_you_mean("tset", ["test", "train"]) == "did you mean 'test'?"
     assert did_you_mean("other", ["test", "train"]) == ""
+
+
+def test_an_unfinished_notebook_is_not_a_notebook(tmp_path: Path) -> None:
+    project = Path(shutil.copytree(PROJECT, tmp_path / "project"))
+    with suppress(KeyboardInterrupt), atomic(project / "notebooks" / "train.ipynb") as part:
+        part.write_text("{", encoding="utf-8")
+        shutil.copy(part, tmp_path / part.name)
+        raise KeyboardInterrupt
+    shutil.copy(tmp_path / part.name, part)  # as a killed writer leaves it
+    assert [path.name for path in (project / "notebooks").glob("*.ipynb") if path.name.startswith(".")] == []

@@ -140,18 +140,18 @@ def test_a_csv_file_may_say_its_own_encoding() -> None:
     assert sent(text.encode("utf-16"), charset="utf-16") == ROWS[:1]
     assert sent(text.encode("utf-8-sig"), charset="utf8") == ROWS[:1]
     for charset in ("base64", "ascii"):
-        with pytest.raises(WrongRows, match=f"no CSV in {charset}"):
+        with pytest.raises(WrongRows, match=f"not a CSV file in {charset}"):
             sent(text.encode(), charset=charset)
 
 
 def test_the_first_wrong_value_of_each_column_is_named() -> None:
-    with pytest.raises(WrongRows, match=r"the value is no number \(for example 12,5\)") as refused:
+    with pytest.raises(WrongRows, match=r"the value is not a number \(for example 12,5\)") as refused:
         sent(b"size;fresh;picked;colour\n1;t;;\n1.5;maybe;soon;red\n2.5;;;\n")
     assert [fault.where for fault in refused.value.faults] == [[1, "size"], [1, "fresh"], [1, "picked"]]
     reasons = [fault.reason for fault in refused.value.faults]
     assert reasons[1:] == [
         "the value is neither true nor false (for example yes)",
-        "the value is no date or time (for example 21.11.2026)",
+        "the value is not a date or time (for example 21.11.2026)",
     ]
 
 
@@ -221,7 +221,7 @@ def test_a_number_that_is_a_category_and_a_yes_that_is_one_are_read_alike() -> N
 def test_a_time_that_no_calendar_has_is_refused(dtype: str) -> None:
     dates = signature_of((Input(name="a", role="datetime"),), {"a": dtype}, {"a": "2026-11-21"})
     for written in ("0000-01-01", "01.01.0000", "9999-99-99"):
-        with pytest.raises(WrongRows, match="no date or time"):
+        with pytest.raises(WrongRows, match="not a date or time"):
             sent(f"a\n{written}\n".encode(), dates)
     column = pa.chunked_array([pa.array([2**60], pa.timestamp("us"))])
     with pytest.raises(WrongRows):

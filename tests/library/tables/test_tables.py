@@ -45,7 +45,7 @@ def test_a_value_of_another_dtype_is_named_with_its_row(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a;b\n1,5;x\n2 apples;y\n", encoding="utf-8")
     options = ReadOptions(delimiter=";", decimal=",", columns={"a": "number", "b": "text"})
-    with pytest.raises(BadInput, match="column 'a', row 2: '2 apples' is no number"):
+    with pytest.raises(BadInput, match="column 'a', row 2: '2 apples' is not a number"):
         readers.read(path, options)
 
 

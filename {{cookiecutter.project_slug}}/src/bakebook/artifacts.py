@@ -115,7 +115,7 @@ def write_figure(figure: "Figure", path: Path) -> "Figure":
     figure.
     """
     with files.atomic(files.staged(path)) as part:
-        figure.savefig(part, dpi=DPI, metadata={"Software": None})
+        figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
     return figure
 
 

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-LONGEST_QUOTE = 300  # letters of somebody else's error message that are repeated
+LONGEST_QUOTE = 300  # characters of somebody else's error message that are repeated
 FULL_DISK = (
     "[Errno 28]",
     "[Errno 27]",
@@ -64,18 +64,18 @@ class NoSpace(Failure):
     exit_code = 6
 
 
-class Interrupted(KeyboardInterrupt, Failure):
+class Interrupted(KeyboardInterrupt):
     """A signal stopped the run; the exit code names the signal, as shells do.
 
-    It is a KeyboardInterrupt because asyncio lets no other exception of a signal handler through.
+    It has the fields of a Failure but is only a KeyboardInterrupt: asyncio lets no other exception
+    of a signal handler through, and no library may catch it as an Exception.
     """
 
     def __init__(self, number: int) -> None:
-        name = signal.Signals(number).name
-        Failure.__init__(
-            self, f"interrupted by {name}", "dvc repro continues after the last finished stage"
-        )
+        self.what = f"interrupted by {signal.Signals(number).name}"
+        self.remedy = "dvc repro continues after the last complete stage"
         self.exit_code = 128 + number
+        super().__init__(f"{self.what} → {self.remedy}")
 
 
 def out_of_space(error: BaseException) -> bool:
@@ -86,9 +86,9 @@ def out_of_space(error: BaseException) -> bool:
     return any(words in message for words in FULL_DISK)
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, shortened, or the name of its type where the message is
-    empty.
+def first_line(error: BaseException | str) -> str:
+    """The first line of a message or of an error's message, shortened; the name of the error's type
+    where it is empty.
     """
     lines = str(error).strip().splitlines()
     line = lines[0] if lines else type(error).__name__

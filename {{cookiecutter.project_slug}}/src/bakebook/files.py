@@ -10,14 +10,14 @@ from pathlib import Path
 
 from bakebook.paths import ROOT
 
-PART = ".part-"  # begins the name of a file that is not finished yet
+PART = ".part"  # ends the name of a file that is not finished yet
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary file to fill, which replaces `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{PART}{path.name}")
+    part = path.with_name(f".{path.name}{PART}")
     try:
         yield part
         part.replace(path)

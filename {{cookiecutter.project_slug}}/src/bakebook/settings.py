@@ -27,8 +27,8 @@ class Settings(BaseSettings):
     database_url: str = Field("", validation_alias="DATABASE_URL")  # empty: SQLite in `state`
     model: str = ""  # empty: the pipeline's files; models:/NAME@ALIAS: MLflow's registry
     tracking_uri: str = Field("", validation_alias="MLFLOW_TRACKING_URI")
-    poll: Annotated[float, Ge(0.1)] = 10.0  # seconds between two looks for another model
-    max_body: Bytes = 10_000_000  # of a request that is no file
+    poll: Annotated[float, Ge(0.1)] = 10.0  # seconds between checks for a new model
+    max_body: Bytes = 10_000_000  # of a request that is not a file
     max_file: Bytes = 200_000_000
     max_rows: Count = 1000  # of a request in JSON
     rate: Count = 1000  # requests of one caller per second
@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_known(cls, url: str) -> str:
         if url and url.partition("://")[0] not in ("sqlite", *POSTGRESQL):
-            raise ValueError("it is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+            raise ValueError("it must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
         return url
 
     @property
@@ -74,5 +74,6 @@ def read(**options: object) -> Settings:
         variable = name if name.isupper() else f"NB_{name.upper()}"
         where = f"--{name}" if name in given else variable
         raise BadInput(
-            f"{where} is wrong: {fault['msg']}", "set it again, see docs/serving.md"
+            f"{where} is wrong: {fault['msg'].removeprefix('Value error, ')}",
+            "correct it; docs/serving.md lists the settings",
         ) from None

@@ -55,8 +55,9 @@ def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
             OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32),
             one_hot,
         ),
-        ("target encoded", target_encoder_steps(), target_encoded),
     ]
+    if target_encoded:
+        steps.append(("target encoded", target_encoder_steps(), target_encoded))
     for place, name in enumerate(texts):
         steps.append((f"text {place}", word_weights(normalize=scale), name))
     used = [step for step in steps if len(step[2])]

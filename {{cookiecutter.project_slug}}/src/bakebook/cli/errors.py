@@ -1,5 +1,6 @@
 """How a command ends when something goes wrong: one sentence on stderr and an exit code."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from typing import NoReturn
 
 import typer
 
-from bakebook.errors import BadInput, Failure, NoSpace, first_line, out_of_space
+from bakebook.errors import BadInput, Failure, Interrupted, NoSpace, first_line, out_of_space
 
-INTERRUPTED = 130  # as shells report SIGINT
+INTERRUPTED = 128 + signal.SIGINT  # as shells report it
 
 
 @contextmanager
@@ -19,7 +20,7 @@ def reported() -> Iterator[None]:
     """
     try:
         yield
-    except Failure as error:
+    except (Failure, Interrupted) as error:
         end(error)
     except KeyboardInterrupt:
         _print("interrupted → run the command again")
@@ -28,10 +29,11 @@ def reported() -> Iterator[None]:
         what = first_line(error)
         if out_of_space(error):
             end(NoSpace(what, "free some space, then run the command again"))
-        end(BadInput(what, "fix its permissions, then run the command again"))
+        fix = "fix its permissions, then r" if isinstance(error, PermissionError) else "r"
+        end(BadInput(what, f"{fix}un the command again"))
 
 
-def end(failure: Failure) -> NoReturn:
+def end(failure: Failure | Interrupted) -> NoReturn:
     """Prints a failure and ends the command with its exit code."""
     _print(str(failure))
     raise typer.Exit(failure.exit_code)

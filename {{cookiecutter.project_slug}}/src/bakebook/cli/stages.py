@@ -40,7 +40,7 @@ def check(
         except BadInput as error:
             faults = [str(error)]
         end_with(faults)
-        typer.echo(f"{len(project.stages)} stages keep their contract")
+        typer.echo(f"{len(project.stages)} stages are consistent")
         if reproducible:
             from bakebook.runner.reproduce import differences
 

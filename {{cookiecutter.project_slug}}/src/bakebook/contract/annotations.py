@@ -46,7 +46,7 @@ def mismatch(value: object, annotation: str) -> Mismatch | None:
         expected = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
         path = tuple(str(part) for part in first["loc"])
         return Mismatch(path, repr(plain(first["input"])), expected)
-    except (NameError, TypeError, ValueError, PydanticUserError) as error:
+    except (NameError, SyntaxError, TypeError, ValueError, PydanticUserError) as error:
         raise UnknownType(str(error)) from None
     return None
 
@@ -57,6 +57,14 @@ def plain(value: object) -> object:
         if isinstance(value, type_):
             return type_(value)
     return value
+
+
+def type_name(value: object) -> str:
+    """The name of the builtin type behind ruamel's own; `object` for null and others."""
+    for type_ in (bool, int, float, str, list, dict):
+        if isinstance(value, type_):
+            return type_.__name__
+    return "object"
 
 
 @cache

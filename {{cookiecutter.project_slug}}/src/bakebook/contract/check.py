@@ -36,9 +36,7 @@ def require(project: Project, name: str) -> None:
         more = f" (and {len(faults) - 1} more: nb check)" if len(faults) > 1 else ""
         raise BadInput(f"{first.where}: {first.what}", first.remedy + more)
     if name not in project.notebooks:
-        raise BadInput(
-            f"stage '{name}' has no notebook, its cmd is not nb run", f"dvc repro {name}"
-        )
+        raise BadInput(f"stage '{name}' runs its own command, not a notebook", f"dvc repro {name}")
     for path in project.files(name, "deps"):
         if not (project.root / path).exists():
             raise BadInput(
@@ -55,7 +53,9 @@ def _settings(project: Project) -> Faults:
     values = project.params.get(RUNNER) or {}
     if not isinstance(values, dict):
         where = place(project.params, RUNNER)
-        yield Fault(where, f"section '{RUNNER}' is no mapping", "write one name: value a line")
+        yield Fault(
+            where, f"section '{RUNNER}' is not a mapping", "write one `name: value` per line"
+        )
         return
     for key in values:
         where = place(values, key)
@@ -95,7 +95,7 @@ def _stage(project: Project, name: str) -> Faults:
         file = str(error.filename)
         place = file if file.startswith("src/") else where
         line = (error.text or "").strip()
-        yield Fault(place, f"'{line}' is no valid Python ({error.msg})", "fix it")
+        yield Fault(place, f"'{line}' is not valid Python ({error.msg})", "fix it")
         return
     yield from _imports(project, name)
     yield from check_parameters(project, name)
@@ -157,7 +157,7 @@ def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
             remedy = did_you_mean(path, made) or "fix the path"
             yield Fault(
                 where,
-                f"stage '{name}' depends on {path}, which does not exist and no stage makes",
+                f"stage '{name}' depends on {path}, which neither exists nor is written by a stage",
                 remedy,
             )
 
@@ -183,7 +183,7 @@ def _form(project: Project, name: str) -> Faults:
     path = project.root / "notebooks" / f"{name}.ipynb"
     canonical = notebooks.dumps(notebooks.canonical(project.notebooks[name]))
     if path.read_bytes() != canonical.encode():
-        yield Fault(f"notebooks/{name}.ipynb", "holds outputs or other traces of a run", SYNC)
+        yield Fault(f"notebooks/{name}.ipynb", "contains outputs or other traces of a run", SYNC)
 
 
 def _made(project: Project) -> set[str]:

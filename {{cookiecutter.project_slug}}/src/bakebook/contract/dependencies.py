@@ -20,7 +20,7 @@ def derived(project: Project, stage: str) -> list[str]:
     source = project.root / "src"
     used = imported_files(notebooks.statements(project.notebooks[stage]), source)
     for value in _texts(project.params.get(stage)):
-        if value.startswith(f"{project.package}."):
+        if value.startswith(f"{project.package}.") and all(map(str.isidentifier, value.split("."))):
             used |= files_of(value, source)
     paths = {
         _dependency(file, source) for file in used if file.stat().st_size

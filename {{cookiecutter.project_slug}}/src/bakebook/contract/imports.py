@@ -1,6 +1,7 @@
 """Which source files a notebook or a module imports, directly or through others."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -54,12 +55,19 @@ def unknown_imports(statements: list[ast.stmt], folder: Path, source: Path) -> l
         origin = _origin(node, folder, source)
         if not _is_module(source, origin):
             missing.append(".".join(origin))
-        elif (source / Path(*origin) / "__init__.py").is_file():
-            bound = _bound_names(source / Path(*origin) / "__init__.py")
-            names = [alias.name for alias in node.names if alias.name not in {"*", *bound}]
+        elif (init := source / Path(*origin) / "__init__.py").is_file():
+            text = init.read_text(encoding="utf-8")
+            names = [alias.name for alias in node.names if not _may_define(text, alias.name)]
             paths = [[*origin, name] for name in names]
             missing += [".".join(parts) for parts in paths if not _is_module(source, parts)]
     return missing
+
+
+def _may_define(init: str, name: str) -> bool:
+    """Whether a package's `__init__.py` may define a name that is not one of its modules; in doubt
+    it may.
+    """
+    return name == "*" or re.search(rf"\b{name}\b|import \*|__getattr__", init) is not None
 
 
 def _is_module(source: Path, parts: list[str]) -> bool:
@@ -67,21 +75,7 @@ def _is_module(source: Path, parts: list[str]) -> bool:
     if not (source / parts[0]).is_dir():
         return True
     place = source.joinpath(*parts)
-    return place.is_dir() or place.with_name(f"{place.name}.py").is_file()
-
-
-@cache
-def _bound_names(file: Path) -> set[str]:
-    """The names that a module's top level binds."""
-    names = set()
-    for node in ast.parse(file.read_bytes()).body:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        else:
-            names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-    return names
+    return place.is_dir() or any(place.parent.glob(f"{place.name}.*"))
 
 
 def _closure(start: Iterable[Path], source: Path) -> set[Path]:

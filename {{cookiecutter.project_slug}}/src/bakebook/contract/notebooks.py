@@ -23,7 +23,8 @@ VOLATILE_METADATA = {"ExecuteTime", "collapsed", "execution", "papermill", "scro
 # What differs between runs or places, and what replaces it
 VOLATILE_TEXT = {
     r"\b0x[0-9a-fA-F]{6,16}\b": "0x…",
-    r"(?<=\.\.\.)x?[0-9a-fA-F]{6,16}(?=>|&gt;)": "0x…",  # shortened by reprlib: <function f...x7f12>
+    # Shortened by reprlib: <function f...x7f12>
+    r"(?<=\.\.\.)x?[0-9a-fA-F]{6,16}(?=>|&gt;)": "0x…",
     r"(?<![^\s\"'(])[^\s\"'(]*ipykernel_\d+[/\\]\d+\.py": "cell.py",
 }
 
@@ -38,7 +39,7 @@ class Parameter:
 
 
 def read(path: Path) -> Notebook:
-    """The notebook in a file. Raises BadInput when it is no notebook."""
+    """The notebook in a file. Raises BadInput when it is not a notebook."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -47,7 +48,7 @@ def read(path: Path) -> Notebook:
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
         place = path.as_posix().rpartition("/notebooks/")[2]
         raise BadInput(
-            f"notebooks/{place} is no readable notebook", "restore it from git, or remove it"
+            f"notebooks/{place} cannot be read as a notebook", "restore it from git, or remove it"
         )
     return notebook
 
@@ -97,9 +98,10 @@ def statements(notebook: Notebook) -> list[ast.stmt]:
 
 
 def parameters_cell(notebook: Notebook) -> Cell | None:
-    """The cell tagged `parameters`."""
+    """The code cell tagged `parameters`."""
     for cell in notebook["cells"]:
-        if "parameters" in cell.get("metadata", {}).get("tags", []):
+        is_code = cell["cell_type"] == "code"
+        if is_code and "parameters" in cell.get("metadata", {}).get("tags", []):
             return cell
     return None
 

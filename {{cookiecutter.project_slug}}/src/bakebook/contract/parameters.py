@@ -43,8 +43,8 @@ def check_parameters(project: Project, name: str) -> Faults:
     if not isinstance(values, dict):
         yield Fault(
             place(project.params, name),
-            f"section '{name}' is no mapping",
-            "write one name: value a line",
+            f"section '{name}' is not a mapping",
+            "write one `name: value` per line",
         )
         return
     if cell is None:
@@ -56,7 +56,9 @@ def check_parameters(project: Project, name: str) -> Faults:
             )
         return
     section = notebooks.section(cell)
-    if section != name:
+    if section is None:
+        yield Fault(where, "its parameters cell has no stage", f'write p = stage("{name}")')
+    elif section != name:
         yield Fault(
             where, f"its parameters cell takes stage '{section}'", f'write p = stage("{name}")'
         )
@@ -75,7 +77,7 @@ def _set_names(stage: str, values: Any, declared: dict[str, notebooks.Parameter]
         if not notebooks.is_name(key):
             shown = repr(annotations.plain(key))
             yield Fault(
-                where, f"{shown} in section '{stage}' is no name that Python can use", "rename it"
+                where, f"{shown} in section '{stage}' is not a valid Python name", "rename it"
             )
         elif key not in declared:
             unset = set(declared) - set(values)
@@ -92,7 +94,7 @@ def _declared_names(
         if key not in values:
             unknown = set(map(str, values)) - set(declared)
             remedy = did_you_mean(key, unknown) or "add it"
-            what = f"section '{stage}' misses '{key}', which the notebook declares"
+            what = f"section '{stage}' has no '{key}', which the notebook declares"
             yield Fault(place(project.params, stage), what, remedy)
         correct = f'write p["{key}"]'
         if parameter.key is None:
@@ -106,7 +108,7 @@ def _value(stage: str, values: Any, parameter: notebooks.Parameter) -> Faults:
     value = values[key]
     notebook = f"notebooks/{stage}.ipynb"
     if parameter.annotation is None:
-        type_ = type(annotations.plain(value)).__name__
+        type_ = annotations.type_name(value)
         yield Fault(
             notebook, f"parameter '{key}' has no type", f'write {key}: {type_} = p["{key}"]'
         )

@@ -124,14 +124,13 @@ def package_name(root: Path) -> str:
 
 
 def load_package(root: Path, module: str) -> ModuleType:
-    """A module of the project's own package: the only place where the library imports from it."""
+    """A module of the project's own package. Raises BadInput when it cannot be imported."""
     name = f"{package_name(root)}.{module}"
     try:
         return import_module(name)
-    except ImportError as error:
-        raise BadInput(
-            f"{name} cannot be imported ({first_line(error)})", "git checkout src, then uv sync"
-        ) from None
+    except Exception as error:  # whatever the owner's code raises
+        remedy = "fix it, or restore it with git checkout"
+        raise BadInput(f"{name} cannot be imported ({first_line(error)})", remedy) from None
 
 
 def writer() -> YAML:
@@ -201,7 +200,8 @@ def _check_shape(pipeline: Any) -> None:
         for list_ in LISTS:
             if stage.get(list_) is not None and not isinstance(stage[list_], list):
                 raise BadInput(
-                    f"{where}: '{list_}' of stage '{name}' is no list", "write '- ' before each"
+                    f"{where}: '{list_}' of stage '{name}' must be a list",
+                    "start each entry with '- '",
                 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
-from bakebook.contract import notebooks
+from bakebook.contract import annotations, notebooks
 from bakebook.contract.check import RUNNER, executed
 from bakebook.contract.dependencies import derived, is_derived
 from bakebook.contract.project import Project, dumped, load, write_pipeline
@@ -53,7 +53,8 @@ def new(root: Path, name: str) -> list[str]:
     """Writes a notebook, its params section and its stage where they are missing; then `sync`."""
     if not STAGE_NAME.fullmatch(name) or name == RUNNER:
         raise BadInput(
-            f"'{name}' is no name for a stage", "use small letters, digits and _: nb new my_stage"
+            f"'{name}' is not a valid stage name",
+            "use lowercase letters, digits and _: nb new my_stage",
         )
     project = load(root)
     path = root / "notebooks" / f"{name}.ipynb"
@@ -103,7 +104,9 @@ def _declare(project: Project, stage: str, notebook: notebooks.Notebook) -> None
     lines = [notebooks.text_of(cell).rstrip("\n")]
     for key in values:
         if key not in declared and notebooks.is_name(key):
-            lines.append(f'{key}: {_type(values[key])} = p["{key}"]{_comment(values, key)}')
+            lines.append(
+                f'{key}: {annotations.type_name(values[key])} = p["{key}"]{_comment(values, key)}'
+            )
     cell["source"] = "\n".join(lines).splitlines(keepends=True)
 
 
@@ -111,14 +114,6 @@ def _comment(values: Any, key: str) -> str:
     tokens = values.ca.items.get(key)
     has_comment = tokens and tokens[2]
     return f"  {tokens[2].value.strip()}" if has_comment else ""
-
-
-def _type(value: object) -> str:
-    """The builtin behind ruamel's own types."""
-    for type_ in (bool, int, float, str, list, dict):
-        if isinstance(value, type_):
-            return type_.__name__
-    return "object"
 
 
 def _sync_pipeline(project: Project) -> bool:

@@ -1,14 +1,17 @@
 """The database as a whole: its migrations and its copies."""
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from bakebook.database.engine import answering
 from bakebook.database.schema import metadata
 from bakebook.database.store import MIGRATIONS, VERSION, VERSION_TABLE, Store
-from bakebook.errors import BadInput
+from bakebook.errors import BadInput, Unreachable
 from bakebook.files import PART
 
 CHUNK_ROWS = 10_000  # that are copied at a time
@@ -22,7 +25,9 @@ NAME_BACKUP = "name a file that nb db backup made"
 
 
 def upgrade(store: Store) -> bool:
-    """Brings the schema up to date; whether there was something to do. Raises Unreachable."""
+    """Brings the schema up to date; whether there was something to do. Raises Unreachable, and
+    BadInput for a newer schema.
+    """
     found = store.version()
     if found == VERSION:
         return False
@@ -40,7 +45,7 @@ def upgrade(store: Store) -> bool:
         if store.is_embedded
         else f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
     )
-    with store.engine.begin() as connection:
+    with answering(), store.engine.begin() as connection:
         connection.exec_driver_sql(lock)
         config.attributes["connection"] = connection
         config.attributes["version_table"] = VERSION_TABLE
@@ -51,7 +56,9 @@ def upgrade(store: Store) -> bool:
 def back_up(store: Store, target: Path) -> dict[str, int]:
     """Copies all rows, as they were at one moment, to a new SQLite file; how many of each table."""
     refuse_unless_new(target)
-    part = target.with_name(f"{PART}{target.name}")
+    if store.version() != VERSION:
+        raise BadInput("the tables of the database are not up to date", "nb db upgrade")
+    part = target.with_name(f".{target.name}{PART}")
     part.unlink(missing_ok=True)
     try:
         with closing(Store(f"sqlite:///{part}")) as copy:
@@ -71,17 +78,22 @@ def restore(store: Store, source: Path) -> dict[str, int]:
     _refuse_unless_backup(source)
     upgrade(store)
     for table in metadata.sorted_tables:
-        with store.engine.connect() as connection:
+        with answering(), store.engine.connect() as connection:
             if connection.scalar(sa.select(sa.func.count()).select_from(table)):
                 raise BadInput(
                     f"the database already has rows in '{table.name}'", "restore to an empty one"
                 )
-    with closing(Store(f"sqlite:///{source}")) as copy:
-        try:
+    with tempfile.TemporaryDirectory() as folder:
+        copied = shutil.copyfile(source, Path(folder, "backup.db"))  # an old one is upgraded
+        with closing(Store(f"sqlite:///{copied}")) as copy:
+            try:
+                is_backup = bool(copy.version())
+            except Unreachable:
+                is_backup = False
+            if not is_backup:
+                raise BadInput(f"{source} is not a backup", NAME_BACKUP)
             upgrade(copy)
-        except sa.exc.DatabaseError:
-            raise BadInput(f"{source} is no backup", NAME_BACKUP) from None
-        return _copy(copy, store)
+            return _copy(copy, store)
 
 
 def refuse_unless_new(target: Path) -> None:
@@ -97,14 +109,14 @@ def _refuse_unless_backup(source: Path) -> None:
         raise BadInput(f"there is no file {source}", NAME_BACKUP)
     with source.open("rb") as file:
         if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
-            raise BadInput(f"{source} is no backup", NAME_BACKUP)
+            raise BadInput(f"{source} is not a backup", NAME_BACKUP)
 
 
 def _copy(source: Store, target: Store) -> dict[str, int]:
     counts = {table.name: 0 for table in metadata.sorted_tables}
     isolation = "SERIALIZABLE" if source.is_embedded else "REPEATABLE READ"
     reading = source.engine.connect().execution_options(isolation_level=isolation)
-    with reading as read, target.engine.begin() as written:
+    with answering(), reading as read, target.engine.begin() as written:
         for table in metadata.sorted_tables:
             for rows in _chunks(read, table):
                 written.execute(table.insert(), rows)

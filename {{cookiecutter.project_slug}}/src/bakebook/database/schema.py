@@ -7,10 +7,15 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 
 class Utc(sa.TypeDecorator[datetime]):
-    """A time with its zone, which SQLite would forget."""
+    """A time in UTC; one without a zone is in UTC. SQLite would forget the zone."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
     def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
         if value is None:
@@ -23,9 +28,7 @@ metadata = sa.MetaData()
 predictions = sa.Table(
     "predictions",
     metadata,
-    sa.Column(
-        "id", sa.String(36), primary_key=True
-    ),  # UUIDs of version 7: in the order of their time
+    sa.Column("id", sa.String(36), primary_key=True),  # UUID version 7: ordered by time
     sa.Column("made_at", Utc, nullable=False),
     sa.Column("request_id", sa.String(64), nullable=False),
     sa.Column("caller", sa.String(64), nullable=False),
@@ -34,9 +37,7 @@ predictions = sa.Table(
     sa.Column("predicted", sa.Text, nullable=False),  # a class, or a number as text
     sa.Column("probabilities", Json),  # of each class; null for a number
     sa.Column("uncertainty", sa.Float),  # 1 - the greatest probability; null for a number
-    sa.Column(
-        "latency_ms", sa.Float, nullable=False
-    ),  # from the request's arrival to just before this row
+    sa.Column("latency_ms", sa.Float, nullable=False),  # from arrival to just before this row
     sa.Index("predictions_by_uncertainty", "uncertainty"),
 )
 labels = sa.Table(  # nothing is overwritten: the newest label of a prediction counts

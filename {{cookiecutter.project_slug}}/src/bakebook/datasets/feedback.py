@@ -14,6 +14,7 @@ from bakebook.tables import labelled
 
 FEEDBACK = RAW / "feedback.parquet"
 DEPENDENCY = "${ingest.feedback}"
+PREDICTED = "predicted"  # the column of what the model said
 MOST_NAMED = 10  # classes in a message
 
 
@@ -27,10 +28,11 @@ def take_feedback(root: Path, file: Path) -> list[str]:
     if not file.is_file():
         raise BadInput(f"there is no file {file}", f"nb db export {file}")
     given = labelled.read(file, ReadOptions(columns=dict(ingest["columns"])))
-    if target not in given:
-        what = f"{file} has no column '{target}', which the project predicts"
-        raise BadInput(what, "nb db export of the project's own service")
     rows = _merged(root, file, has_feedback=bool(ingest["feedback"]))
+    for column in (target, PREDICTED):
+        if column not in rows:
+            what = f"{file} has no column '{column}'"
+            raise BadInput(what, f"export it from this project's service: nb db export {file}")
     with atomic(root / FEEDBACK) as part:
         rows.to_parquet(part, index=False)
     dvc(root, "add", str(FEEDBACK))
@@ -41,11 +43,11 @@ def take_feedback(root: Path, file: Path) -> list[str]:
         write_pipeline(project)
     counts = given[target].value_counts().head(MOST_NAMED)
     labels = ", ".join(f"{count} {name}" for name, count in counts.items())
-    wrong = (rows["predicted"].astype(str) != rows[target].astype(str)).sum()
+    wrong = (rows[PREDICTED].astype(str) != rows[target].astype(str)).sum()
     return [
         f"{FEEDBACK}: {len(rows)} labelled predictions, "
         f"{len(given)} of them from {file} ({labels})",
-        f"the model had predicted {wrong} of them differently; review them, then dvc repro",
+        f"the model predicted {wrong} of them differently; review them, then run dvc repro",
     ]
 
 

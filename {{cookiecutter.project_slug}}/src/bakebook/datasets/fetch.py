@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pandas as pd
 from pyarrow import parquet
@@ -41,7 +41,7 @@ def fetched(root: Path, source: str, query: str) -> Iterator[Fetched]:
     folder = root / STATE / "fetch"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    address = urlsplit(source) if "://" in source else None
+    address = _address(source)
     try:
         if address is None:
             yield _from_files(root, source, folder)
@@ -58,11 +58,19 @@ def fetched(root: Path, source: str, query: str) -> Iterator[Fetched]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _address(source: str) -> SplitResult | None:
+    """The parts of a URL; None for a path. Raises BadInput."""
+    if "://" not in source:
+        return None
+    try:
+        return urlsplit(source)
+    except ValueError as error:
+        raise BadInput(f"'{source}' is not a valid URL ({error})", "correct it") from None
+
+
 @contextmanager
 def moved_in(root: Path, source: Fetched) -> Iterator[None]:
-    """The source in its place of the project; when the block fails, what was there before comes
-    back.
-    """
+    """The source in its place of the project; if the block fails, the previous file is restored."""
     target = root / source.final
     if source.place.resolve() == target.resolve():
         yield
@@ -82,8 +90,8 @@ def moved_in(root: Path, source: Fetched) -> Iterator[None]:
 
 
 def track(root: Path, final: PurePosixPath, source: str) -> None:
-    """Adds the source to DVC, with its address where DVC can fetch it again; files of git stay with
-    git.
+    """Adds the source to DVC, with its address where DVC can fetch it again; files that git tracks
+    stay in git.
     """
     command = ["git", "ls-files", "--", str(final)]
     listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

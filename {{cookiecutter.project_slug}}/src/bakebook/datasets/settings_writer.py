@@ -9,16 +9,17 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml.comments import CommentedMap
 
-from bakebook.contract.project import Project, load_package
+from bakebook.contract.project import Project
 from bakebook.contracts import ReadOptions
 from bakebook.datasets.fetch import without_secrets
+from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
 from bakebook.models.task import Task
 from bakebook.params import EXCLUDED_ROLES
 from bakebook.tables.dtypes import NUMERIC_DTYPES
 from bakebook.tables.roles import Proposal
 
-# The dtypes that a role allows; any other role allows every dtype but datetime
+# The dtypes that a role allows; `categorical` allows every dtype but datetime, others allow all
 DTYPES_OF_ROLES = {
     "numeric": NUMERIC_DTYPES,
     "datetime": ("datetime",),
@@ -43,6 +44,10 @@ def write_reading(project: Project, final: PurePosixPath, options: ReadOptions) 
 def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Proposal]) -> None:
     """Replaces, among known columns, the roles that a changed dtype no longer allows."""
     known = project.params["prepare"]["roles"]
+    unknown = [name for name in known if name not in roles]
+    if unknown:
+        what = f"prepare.roles has '{unknown[0]}', which is not an input column"
+        raise BadInput(what, did_you_mean(unknown[0], roles) or "remove it from params.yaml")
     for name, role in known.items():
         dtype = options.columns[name].split()[0]
         if role in DTYPES_OF_ROLES:
@@ -69,11 +74,10 @@ def write_roles(project: Project, target: str, task: str, roles: Mapping[str, Pr
             section["roles"].yaml_add_eol_comment(one_line(role.reason), name, column=column)
 
 
-def write_training(project: Project, task: str) -> None:
+def write_training(project: Project, defaults: Task) -> None:
     """A first success criterion; where the task changes, also its estimator, search and plots."""
-    defaults: Task = load_package(project.root, "evaluation.scores").task_of(task)
     _refill(project.params["evaluate"]["criteria"], defaults.first_criteria)
-    if project.params["prepare"]["task"] == task:
+    if project.params["prepare"]["task"] == defaults.name:
         return
     train = project.params["train"]
     train["estimator"] = defaults.first_estimator
@@ -102,7 +106,7 @@ def write_description(
     _refill_list(describe["intended_use"], [use])
     _refill_list(
         describe["not_for"],
-        ["Rows that are unlike those of the table, until someone has tried it on them."],
+        ["Rows unlike those in the table, until the model has been tested on such rows."],
     )
     _refill_list(
         describe["limits"],
@@ -144,7 +148,7 @@ def _origin(source: str) -> str:
 
 
 def _refill(old: CommentedMap, new: Mapping[str, object]) -> None:
-    """Replaces the content of a mapping of params.yaml, whose own comment stays."""
+    """Replaces the content of a mapping of params.yaml, and keeps its own comment."""
     for name in list(old):
         del old[name]
     old.ca.items.clear()
@@ -152,6 +156,6 @@ def _refill(old: CommentedMap, new: Mapping[str, object]) -> None:
 
 
 def _refill_list(old: list[object], new: Sequence[object]) -> None:
-    """Replaces the content of a list of params.yaml, whose own comment stays."""
+    """Replaces the content of a list of params.yaml, and keeps its own comment."""
     del old[:]
     old.extend(new)

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from bakebook.artifacts import write_json
-from bakebook.contract.project import Project, load, write_params, write_pipeline
+from bakebook.contract.project import Project, load, load_package, write_params, write_pipeline
 from bakebook.contracts import ReadOptions
 from bakebook.datasets import settings_writer
 from bakebook.datasets.feedback import forget_feedback
@@ -68,6 +68,9 @@ def use(root: Path, request: Request) -> list[str]:
     source = request.source or str(project.params["ingest"]["source"])
     with fetched(root, source, request.query) as found:
         understood = _understand(project, request, found.place)
+        defaults = load_package(root, "evaluation.scores").task_of(understood.task.choice)
+        if understood.is_known:
+            settings_writer.correct_roles(project, understood.options, understood.roles)
         identifiers = [
             name for name, role in understood.roles.items() if role.choice == "identifier"
         ]
@@ -75,13 +78,11 @@ def use(root: Path, request: Request) -> list[str]:
         with moved_in(root, found):
             track(root, found.final, source)
     settings_writer.write_reading(project, found.final, understood.options)
-    if understood.is_known:
-        settings_writer.correct_roles(project, understood.options, understood.roles)
-    else:
+    if not understood.is_known:
         settings_writer.write_description(
             project, source, understood.target, understood.roles, understood.table
         )
-        settings_writer.write_training(project, understood.task.choice)
+        settings_writer.write_training(project, defaults)
         settings_writer.write_roles(
             project, understood.target, understood.task.choice, understood.roles
         )
@@ -135,7 +136,7 @@ def _check_target(name: str, target: str, table: pa.Table) -> None:
         )
     if table.num_rows == 1:
         raise BadInput(
-            f"{name} has only one row", "a model needs rows to learn from and rows to be tested on"
+            f"{name} has only one row", "add rows: a model needs some to train and some to test"
         )
 
 

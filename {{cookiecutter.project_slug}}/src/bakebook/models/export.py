@@ -34,7 +34,7 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     types: dict[str, TensorType] = {}
     for column in schema.inputs:
         types |= tensor_types(column)
-    options: dict[object, object] = {TfidfVectorizer: {"tokenexp": "[^ ]+"}}
+    options: dict[object, object] = _word_patterns(model)
     if schema.classes is not None:
         options[id(model)] = {"zipmap": False}
     onnx = to_onnx(
@@ -51,14 +51,20 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     return onnx.SerializeToString(deterministic=True)
 
 
+def _word_patterns(model: Pipeline) -> dict[object, object]:
+    """The options by which ONNX splits texts as each vectorizer does."""
+    steps = model.named_steps["preprocessor"].transformers_
+    vectorizers = [one for _, one, _ in steps if isinstance(one, TfidfVectorizer)]
+    return {id(one): {"tokenexp": one.token_pattern} for one in vectorizers}
+
+
 def signature(onnx: bytes, schema: Schema, reading: ReadOptions) -> Signature:
     """What a caller must know: the file's hash, inputs and classes,
     and how a file of rows is read.
     """
     dtypes = {column.name: reading.columns[column.name] for column in schema.inputs}
-    asked = {
-        name: "number" if dtype == "integer" else dtype for name, dtype in dtypes.items()
-    }  # 12.0 is accepted
+    # A caller may send 12.0 for an integer
+    asked = {name: "number" if dtype == "integer" else dtype for name, dtype in dtypes.items()}
     return Signature(
         model=ModelFile(
             file="model.onnx", sha256=hashlib.sha256(onnx).hexdigest(), bytes=len(onnx)

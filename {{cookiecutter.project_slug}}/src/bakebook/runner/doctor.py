@@ -7,7 +7,8 @@ import json
 import shutil
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -16,16 +17,21 @@ from bakebook.contract.project import load
 from bakebook.contract.sync import sync
 from bakebook.errors import BadInput, Failure
 from bakebook.files import PART
-from bakebook.paths import LIBRARY
-from bakebook.runner.dvc_state import Finding, Findings, cache, dvc_lock, locks
+from bakebook.paths import LIBRARY, STATE
+from bakebook.runner.dvc_state import (
+    STILL_WRITTEN_S,
+    Finding,
+    Findings,
+    cache,
+    dvc_lock,
+    locks,
+)
 from bakebook.runner.processes import alone
 from bakebook.tracking import open_runs
 from bakebook.tracking.open_runs import OpenRunFile
 
 LEAST_FREE_BYTES = 500 * 2**20  # below which a pipeline is likely to stop halfway
-MANIFEST = (
-    LIBRARY / "manifest.json"
-)  # the hashes of the library's files, written when the project was baked
+MANIFEST = "manifest.json"  # the hashes of the library's files when the project was created
 MOST_NAMED = 5  # files in a message
 
 
@@ -73,7 +79,10 @@ def _environment(root: Path) -> Findings:
     if root / "src" not in LIBRARY.parents:
         yield Finding(f"'{LIBRARY.name}' is not installed from this folder", "uv sync")
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
-        yield Finding(f"Python {sys.version.split()[0]} runs it", "uv sync --python 3.13")
+        yield Finding(
+            f"this environment uses Python {sys.version.split()[0]}, which is not supported",
+            "uv sync --python 3.13",
+        )
     free = shutil.disk_usage(root).free
     if free < LEAST_FREE_BYTES:
         what = f"only {free // 2**20} MB are free on this disk"
@@ -81,19 +90,22 @@ def _environment(root: Path) -> Findings:
 
 
 def _library(root: Path) -> Findings:
-    """Whether src/bakebook is still what was baked: a change is allowed, and worth knowing."""
+    """Whether src/bakebook is still what the template has: a change is allowed, and worth
+    knowing.
+    """
+    library = root / "src" / LIBRARY.name
     try:
-        baked = json.loads(MANIFEST.read_text(encoding="utf-8"))
+        baked = json.loads((library / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         yield Finding(
             "src/bakebook has no list of its files", "git checkout src/bakebook/manifest.json"
         )
         return
-    now = library_hashes(LIBRARY)
+    now = library_hashes(library)
     names = sorted(name for name in baked.keys() | now.keys() if baked.get(name) != now.get(name))
     if names:
         more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        what = f"it differs from the version that was baked: {', '.join(names[:MOST_NAMED])}{more}"
+        what = f"it differs from the template's version: {', '.join(names[:MOST_NAMED])}{more}"
         yield Finding(what, "cruft update merges later versions with your changes", is_note=True)
 
 
@@ -104,7 +116,7 @@ def library_hashes(folder: Path) -> dict[str, str]:
     hashes = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and "__pycache__" not in name and path.name != MANIFEST.name:
+        if path.is_file() and "__pycache__" not in name and path.name != MANIFEST:
             content = path.read_bytes().replace(b"\r\n", b"\n")
             hashes[name] = hashlib.sha256(content).hexdigest()
     return hashes
@@ -118,17 +130,23 @@ def _leftovers(root: Path) -> Findings:
         )
     for path in sorted(_unfinished_files(root)):
         yield Finding(
-            f"{path.relative_to(root).as_posix()} is half a file", "remove it", path.unlink
+            f"{path.relative_to(root).as_posix()} is incomplete (its writer was interrupted)",
+            "remove it",
+            path.unlink,
         )
 
 
-def _unfinished_files(root: Path) -> Iterator[Path]:
-    """Files that `files.atomic` did not finish, in the root and in its visible folders."""
-    yield from root.glob(f"{PART}*")
-    for folder in root.iterdir():
-        if folder.is_dir() and not folder.name.startswith("."):
-            yield from folder.rglob(f"{PART}*")
-    yield from (root / ".dvc" / "tmp" / "nb").rglob(f"{PART}*")
+def _unfinished_files(root: Path) -> list[Path]:
+    """Files that `files.atomic` did not finish, in the root and in its visible folders; not those
+    that may still be written.
+    """
+    pattern = f".*{PART}"
+    places = [folder for folder in root.iterdir() if folder.is_dir()]
+    visible = [folder for folder in places if not folder.name.startswith(".")]
+    found = [*root.glob(pattern)]
+    for folder in (*visible, root / STATE):
+        found += folder.rglob(pattern)
+    return [path for path in found if time.time() - path.stat().st_mtime >= STILL_WRITTEN_S]
 
 
 def _renamed(path: Path, to: Path) -> Callable[[], object]:

@@ -110,7 +110,7 @@ class Progress:
         )
 
     def remaining(self, cell: object = None) -> int | None:
-        """Seconds that the stage may still take, at least one; None when there is no limit."""
+        """Seconds that the stage may still take, at least one; None without a limit."""
         passed = time.monotonic() - self.started
         return max(1, round(self.timeout - passed)) if self.timeout else None
 

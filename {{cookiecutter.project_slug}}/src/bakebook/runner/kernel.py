@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,11 @@ class FileRecorder:
 
 def note_failure(result: Any) -> None:
     """Writes a Failure that a cell raised for the runner; IPython calls it after each cell."""
-    error = result.error_in_exec
+    error = result and result.error_in_exec  # without a result when the cell was cancelled
     if isinstance(error, Failure):
         content = {"what": error.what, "remedy": error.remedy, "exit_code": error.exit_code}
-        Path(os.environ["NB_FAILURE"]).write_text(json.dumps(content), encoding="utf-8")
+        with suppress(OSError):
+            Path(os.environ["NB_FAILURE"]).write_text(json.dumps(content), encoding="utf-8")
 
 
 def main() -> None:

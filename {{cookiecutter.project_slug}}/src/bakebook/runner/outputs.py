@@ -69,7 +69,7 @@ class Outputs:
             cell = cell_at(time_ns)
             raise Undeclared(
                 f"{self.stage} writes {path} in code cell {cell}, which it does not declare",
-                f"add it to outs of stage '{self.stage}' in dvc.yaml, or write it elsewhere",
+                f"add it to outs of '{self.stage}' in dvc.yaml, or write it outside the project",
             )
         for path in self.declared:
             if not (self.staging / path).exists() and not (self.project.root / path).exists():
@@ -221,7 +221,7 @@ def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_hidden(path: str) -> bool:
-    """Whether the file is no result: hidden files and folders, and
+    """Whether the file is not a result: hidden files and folders, and
     what Python compiles for itself.
     """
     return any(part.startswith(".") or part == "__pycache__" for part in path.split("/"))

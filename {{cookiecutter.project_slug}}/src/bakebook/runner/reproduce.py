@@ -91,7 +91,7 @@ def _copy(project: Project, clone: Path) -> None:
         command, cwd=project.root, capture_output=True, text=True, encoding="utf-8", check=False
     )
     if done.returncode:
-        raise BadInput("this folder is no git repository", "git init")
+        raise BadInput("this folder is not a git repository", "git init")
     made = {path for stage in project.stages for path in project.made(stage)}
     needed = {path for stage in project.stages for path in project.files(stage, "deps")} - made
     listed = set(filter(None, done.stdout.split("\0")))

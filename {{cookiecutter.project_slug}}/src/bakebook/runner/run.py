@@ -86,7 +86,10 @@ def _execute(project: Project, name: str, tracking: Tracking) -> None:
         _note_reads(project, name, cell_at)
         outputs.publish(cell_at)
     except BaseException as error:
-        failure = outputs.raised() or _as_failure(error, name, failed.relative_to(project.root))
+        from papermill.exceptions import PapermillExecutionError
+
+        raised = outputs.raised() if isinstance(error, PapermillExecutionError) else None
+        failure = raised or _as_failure(error, name, failed.relative_to(project.root))
         if isinstance(failure, Failure) and failure.exit_code == CheckFailed.exit_code:
             outputs.deliver()
         else:

@@ -47,10 +47,14 @@ def search(
     winner.
     """
     task = schema.task
+    automl = _flaml()
     trials = [_measure(model, X, y, plan)]
-    scaling = make_pipeline(schema, LinearRegression()).named_steps["preprocessor"]
-    prepared = np.asarray(scaling.fit_transform(X, y), dtype=np.float32)
-    fitted, tried = _run_flaml(prepared, y, task, plan)
+    try:
+        prepared = make_pipeline(schema, LinearRegression())[:-1].fit_transform(X, y)
+        fitted, tried = _run_flaml(automl, np.asarray(prepared, dtype=np.float32), y, task, plan)
+    except ValueError as error:
+        what = f"automl cannot learn from these rows: {first_line(error)}"
+        raise BadInput(what, "set another train.search") from None
     if fitted is None:
         return model, trials
     found = make_pipeline(schema, _unfitted(fitted, task, plan.random_state))
@@ -59,9 +63,10 @@ def search(
     return found if is_better else model, trials + tried
 
 
-def _run_flaml(X: np.ndarray, y: pd.Series, task: Task, plan: Plan) -> tuple[Any, list[Trial]]:
+def _run_flaml(
+    automl: Any, X: np.ndarray, y: pd.Series, task: Task, plan: Plan
+) -> tuple[Any, list[Trial]]:
     """FLAML's best estimator, fitted (None when it found none in time), and what it tried."""
-    automl = _flaml()
     scores: list[float] = []
     progress = Progress(plan.trials, plan.time_budget)
 
@@ -71,31 +76,27 @@ def _run_flaml(X: np.ndarray, y: pd.Series, task: Task, plan: Plan) -> tuple[Any
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         log = Path(folder, "trials.log")
-        try:
-            automl.fit(
-                X_train=X,
-                y_train=y.to_numpy(),
-                task=task,
-                metric=_loss(plan.scoring, scores, advance),
-                estimator_list=list(FAMILIES[task]),
-                eval_method="cv",
-                split_type=cross_validation.splitter(y, plan),
-                n_splits=plan.cv,
-                max_iter=plan.trials or None,
-                time_budget=plan.time_budget or -1,
-                early_stop=False,
-                retrain_full=False,
-                skip_transform=True,
-                seed=plan.random_state,
-                n_jobs=1,
-                log_file_name=str(log),
-                log_type="all",
-                mlflow_logging=False,
-                verbose=0,
-            )
-        except ValueError as error:
-            what = f"automl cannot learn from these rows: {first_line(error)}"
-            raise BadInput(what, "set another train.search") from None
+        automl.fit(
+            X_train=X,
+            y_train=y.to_numpy(),
+            task=task,
+            metric=_loss(plan.scoring, scores, advance),
+            estimator_list=list(FAMILIES[task]),
+            eval_method="cv",
+            split_type=cross_validation.splitter(y, plan),
+            n_splits=plan.cv,
+            max_iter=plan.trials or None,
+            time_budget=plan.time_budget or -1,
+            early_stop=False,
+            retrain_full=False,
+            skip_transform=True,
+            seed=plan.random_state,
+            n_jobs=1,
+            log_file_name=str(log),
+            log_type="all",
+            mlflow_logging=False,
+            verbose=0,
+        )
         tried = list(_tried(log, scores, plan.cv))
     progress.finish()
     return automl.model and automl.model.estimator, tried

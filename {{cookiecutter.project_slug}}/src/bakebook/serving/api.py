@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from bakebook.database.store import Filter
+from bakebook.database.queries import Filter
 from bakebook.serving.dependencies import Anyone, JsonBody, MayLabel, MayPredict, TheService
 from bakebook.serving.messages import MOST_LABELS, Label, ModelInfo, Page, Recorded
 from bakebook.serving.problems import (
@@ -69,9 +69,11 @@ async def feedback(caller: MayLabel, service: TheService, body: JsonBody) -> Res
     """The true label of one prediction as an object, or of many as a list: all are recorded, or
     none.
     """
-    is_list = body.lstrip().startswith(b"[")
     try:
-        given = _labels.validate_json(body if is_list else b"[%b]" % body)
+        if body.lstrip().startswith(b"["):
+            given = _labels.validate_json(body)
+        else:
+            given = [_label.validate_json(body)]
     except ValidationError as error:
         raise WrongRows(faults(error)) from None
     try:
@@ -82,6 +84,7 @@ async def feedback(caller: MayLabel, service: TheService, body: JsonBody) -> Res
     return Response(to_json(recorded), media_type="application/json")
 
 
+_label = TypeAdapter(Label)
 _labels = TypeAdapter(Annotated[list[Label], Field(min_length=1, max_length=MOST_LABELS)])
 
 

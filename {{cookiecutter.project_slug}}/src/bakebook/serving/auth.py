@@ -56,7 +56,7 @@ def make_token(store: Store, name: str, scopes: list[str]) -> str:
     letters = name.replace("-", "").replace("_", "").replace(".", "")
     if not (name.isascii() and letters.isalnum() and len(name) <= LONGEST_NAME):
         remedy = f"use letters, digits and - _ . only, at most {LONGEST_NAME}"
-        raise BadInput(f"'{name}' is no name of a token", remedy)
+        raise BadInput(f"'{name}' is not a valid token name", remedy)
     for scope in scopes:
         if scope not in SCOPES:
             raise BadInput(f"there is no scope '{scope}'", f"choose from {', '.join(SCOPES)}")

@@ -94,7 +94,7 @@ class CsvTable(Table):
 
     def _no_csv(self, number: int, error: Exception) -> WrongRows:
         encoding = self.encoding.removesuffix("-sig")
-        return wrong(f"this is no CSV in {encoding} ({first_line(error)})", number)
+        return wrong(f"this is not a CSV file in {encoding} ({first_line(error)})", number)
 
     def _lines(self, delimiter: str) -> Iterator[list[str]]:
         """The header and each row, without empty lines."""

@@ -9,7 +9,7 @@ from bakebook.serving.auth import COOKIE, Caller, Forbidden
 from bakebook.serving.problems import WrongMedia
 from bakebook.serving.service import Service
 
-bearer = HTTPBearer(auto_error=False, description="A token that nb token new made")
+bearer = HTTPBearer(auto_error=False, description="A token created by nb token new")
 
 
 async def get_service(request: Request) -> Service:
@@ -27,7 +27,7 @@ async def get_caller(
     scopes: SecurityScopes,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> Caller:
-    """Who asks, once it is known that they may. Raises Unauthorized, Forbidden or TooMany."""
+    """The caller, who may call. Raises Unauthorized, Forbidden or TooMany."""
     token = credentials.credentials.strip() if credentials else ""
     await service.access.find(token)
     cookie = request.cookies.get(COOKIE, "")

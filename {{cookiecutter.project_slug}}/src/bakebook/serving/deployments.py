@@ -176,7 +176,7 @@ class Deployments:
         raise BadInput("there is no verified model to serve", "dvc repro makes one")
 
     def _copy(self, candidate: Path, deployment: Deployment) -> None:
-        part = self.folder / f"{PART}{os.getpid()}"
+        part = self.folder / f".{os.getpid()}{PART}"
         final = self.folder / deployment.version
         before = self.folder / ".before"
         shutil.rmtree(part, ignore_errors=True)

@@ -3,15 +3,11 @@ pages of predictions, the model.
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from bakebook.serving.schemas import without_nul
-
-if TYPE_CHECKING:
-    pass
-
 
 MOST_LABELS = 10_000
 
@@ -28,8 +24,8 @@ class Answer(BaseModel):
 
 
 class Label(BaseModel):
-    """The truth about one prediction. A later label corrects an earlier one; the same again changes
-    nothing.
+    """The correct value for one prediction. A later label replaces an earlier one; repeating one
+    changes nothing.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -45,7 +41,7 @@ class Label(BaseModel):
 class Recorded(BaseModel):
     """What happened to labels."""
 
-    recorded: int = Field(description="labels that are new, or correct an earlier one")
+    recorded: int = Field(description="labels that are new or replace an earlier one")
     unchanged: int = Field(description="labels that were known")
 
 

@@ -1,5 +1,8 @@
 """The OpenAPI description, with the columns of the table that the model was trained on."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -35,8 +38,15 @@ def describe(app: FastAPI, service: Service) -> dict[str, object]:
         "schema"
     ]["anyOf"][1]
     rows["maxItems"] = service.settings.max_rows
-    content["security"] = [{"HTTPBearer": []}, {}]  # without tokens, this machine may call
+    for operation in _operations(content["paths"]):
+        if "security" in operation:
+            operation["security"].append({})  # without tokens, this machine may call
     return content
+
+
+def _operations(paths: dict[str, dict[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+    for methods in paths.values():
+        yield from methods.values()
 
 
 def _schemas(model: type[BaseModel]) -> dict[str, object]:

@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, RedirectResponse
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from bakebook.database.store import Filter
+from bakebook.database.queries import Filter
 from bakebook.serving import form
 from bakebook.serving.dependencies import Anyone, MayLabel, MayPredict, TheService
 from bakebook.serving.page import FOLDER, PAGES, Form, mark_page, render
@@ -51,7 +51,7 @@ async def predict_from_form(
         values = await asyncio.to_thread(form.values, served.signature, typed)
         rows = served.rows.check([values])
     except WrongRows as error:
-        faults = {str(fault.where[1]): fault.reason for fault in error.faults}
+        faults = {str(fault.where[-1]): fault.reason for fault in error.faults}
         return _predict_page(request, typed, faults)
     state = request.state
     answers = await service.predict(
@@ -85,7 +85,7 @@ def label_page(
 
 
 @router.post("/label")
-async def label(request: Request, caller: MayLabel, service: TheService, sent: Form) -> Response:
+async def label(caller: MayLabel, service: TheService, sent: Form) -> Response:
     """Records the label of one prediction, or of several with equal inputs, and returns to where it
     was given.
     """
@@ -145,7 +145,7 @@ def plot(caller: Anyone, service: TheService, name: str) -> Response:
     """One picture of the card."""
     known = {path.name: path for path in (service.served.folder / "plots").glob("*.png")}
     if name not in known:
-        raise NotFound("There is no such picture.")
+        raise NotFound("There is no such plot.")
     return FileResponse(known[name])
 
 
@@ -193,4 +193,4 @@ def _day(text: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
-        raise wrong(f"{text[:40]} is no day: write 2026-11-21", "since") from None
+        raise wrong("this is not a date; write 2026-11-21", "since") from None

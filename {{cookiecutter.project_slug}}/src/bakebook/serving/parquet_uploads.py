@@ -28,7 +28,7 @@ class ParquetTable(Table):
                 yield Chunk(batch, converted(columns, self.signature, first))
                 first += batch.num_rows
         except (pa.ArrowException, OSError) as error:
-            raise wrong(f"this is no Parquet file ({first_line(error)})") from None
+            raise wrong(f"this is not a Parquet file ({first_line(error)})") from None
 
     def write(self, parts: Iterator[Answered], target: IO[bytes]) -> None:
         writer = None

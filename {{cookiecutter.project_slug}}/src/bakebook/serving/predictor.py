@@ -44,8 +44,8 @@ class _Waiting:
 
 
 class Predictor:
-    """Answers jobs in the order in which they arrive, on the event loop as long as the database
-    does not block.
+    """Answers small jobs in the order in which they arrive, on the event loop as long as the
+    database does not block; large ones in threads.
     """
 
     def __init__(self, store: Store) -> None:
@@ -53,9 +53,8 @@ class Predictor:
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
         self._database_thread = ThreadPoolExecutor(1, "database")
-        self._model_threads = ThreadPoolExecutor(
-            2, "model"
-        )  # their own: a file's thread waits for them
+        # Not those of file uploads, which wait for these
+        self._model_threads = ThreadPoolExecutor(2, "model")
 
     async def answer(self, job: Job) -> list[Answer]:
         """One answer per row. Raises Unreachable when the database is away, Overloaded when too
@@ -67,7 +66,7 @@ class Predictor:
             await self._store_in_thread(rows)
             return await loop.run_in_executor(self._model_threads, _answers, rows)
         if len(self._waiting) >= MOST_WAITING:
-            raise Overloaded("more requests wait than can be answered soon", "send it again later")
+            raise Overloaded("too many requests are waiting", "send it again later")
         waiting = _Waiting(job, loop.create_future())
         self._waiting.append(waiting)
         if not self._worker or self._worker.done():
@@ -95,6 +94,7 @@ class Predictor:
                 for waiting, some in predicted:
                     if not waiting.answer.done():  # the caller may have left
                         waiting.answer.set_result(_answers(some))
+            await asyncio.sleep(0)  # sends these answers before the next transaction
 
     async def _store_in_thread(self, rows: list[Stored]) -> None:
         """Commits in a thread, which may have to wait for the database."""

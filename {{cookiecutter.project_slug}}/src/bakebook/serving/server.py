@@ -43,11 +43,11 @@ def serve(settings: Settings) -> None:
             timeout_keep_alive=KEEP_ALIVE_S,
         )
         Server(config).run(sockets=[listener])
-        typer.echo("the service has ended")
+        typer.echo("the service has stopped")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's own, for which a signal to end is no failure."""
+    """uvicorn's own, for which a signal to stop is not a failure."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -66,7 +66,7 @@ def _greeting(listener: socket.socket, service: Service) -> Iterator[str]:
     if service.access.is_open:
         yield f"open to everyone on this machine, and to nobody else → {NEW_TOKEN}"
     elif not service.access.has_tokens:
-        yield f"nobody may call yet → {NEW_TOKEN}"
+        yield f"no caller is allowed yet → {NEW_TOKEN}"
 
 
 def _listening(host: str, port: int) -> socket.socket:

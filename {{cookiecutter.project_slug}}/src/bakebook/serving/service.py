@@ -5,6 +5,7 @@ model.
 import asyncio
 import contextlib
 import json
+import math
 import tempfile
 import time
 from collections import Counter
@@ -120,7 +121,9 @@ class Service:
             self._requests = Counter()
         self._requests[caller] += 1
         if self._requests[caller] > self.settings.rate:
-            raise TooMany(f"'{caller}' sends more than {self.settings.rate} requests in a second")
+            raise TooMany(
+                f"'{caller}' exceeds the limit of {self.settings.rate} requests per second"
+            )
 
     def about(self) -> dict[str, object]:
         """What there is to know about the model that answers."""
@@ -172,11 +175,19 @@ class Service:
         if not set(current).isdisjoint(classes):
             classes = sorted({*classes, *current})
         if not classes:
-            try:
-                return str(float(label))
-            except ValueError:
-                raise wrong("the label must be a number", place, "label") from None
+            number = _as_number(label)
+            if not math.isfinite(number):
+                raise wrong("the label must be a number", place, "label")
+            return str(number)
         text = as_text(label)
         if text not in classes:
             raise wrong(f"the label must be one of {', '.join(classes)}", place, "label")
         return text
+
+
+def _as_number(label: LabelValue) -> float:
+    """The number that a label is; NaN for one that is not a number."""
+    try:
+        return float("nan") if "_" in str(label) else float(label)
+    except ValueError:
+        return float("nan")

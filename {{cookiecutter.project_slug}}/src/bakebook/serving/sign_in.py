@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 
-from bakebook.serving.auth import COOKIE, Unauthorized, refuse_other_sites
+from bakebook.serving.auth import COOKIE, Forbidden, Unauthorized, refuse_other_sites
 from bakebook.serving.dependencies import TheService
 from bakebook.serving.page import PAGES, Form, mark_page, render
 
@@ -32,7 +32,7 @@ async def login(request: Request, service: TheService, sent: Form) -> Response:
     await service.access.find(token)
     try:
         service.access.caller("GET", {}, "", token)
-    except Unauthorized as error:
+    except (Unauthorized, Forbidden) as error:
         return render(request, "login.html", 401, back=back, fault=f"{error.what.capitalize()}.")
     answer = RedirectResponse(back if back in PAGES else "/", 303)
     is_secure = request.url.scheme == "https"

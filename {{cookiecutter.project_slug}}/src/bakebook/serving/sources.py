@@ -22,6 +22,7 @@ OPTIONAL = (MODEL_CARD, METRICS)
 REGISTRY_TIMEOUT_S = 5
 LARGEST_FILE = 1 << 30  # bytes
 REGISTERED_MODEL = re.compile(r"models:/(?P<name>[^@/]+)@(?P<alias>[\w.-]+)")
+NOT_MLFLOW = ("the server that answers is not MLflow", "fix MLFLOW_TRACKING_URI")
 FIX_ADDRESS = "start it, or fix MLFLOW_TRACKING_URI"
 
 
@@ -93,9 +94,7 @@ class Registry:
             self._run_id = str(version["run_id"])
             return f"{self.name} version {version['version']}, run {self._run_id}"
         except (ValueError, KeyError, TypeError):
-            raise Unreachable(
-                "the server that answers is not MLflow", "fix MLFLOW_TRACKING_URI"
-            ) from None
+            raise Unreachable(*NOT_MLFLOW) from None
 
     def fetch(self, folder: Path) -> None:
         """Downloads the files of the run that `mark` found."""
@@ -109,11 +108,18 @@ class Registry:
                 (folder / path.name).write_bytes(content)
         (folder / PLOTS.name).mkdir()
         plots = PLOTS.relative_to(ROOT).as_posix()
-        listed = self._get("api/2.0/mlflow/artifacts/list", run_id=self._run_id, path=plots)
-        for file in json.loads(listed).get("files", []):
-            name = file["path"].rpartition("/")[2]
+        for name in self._listed(plots):
             if re.fullmatch(r"[\w-]+\.png", name):
                 (folder / PLOTS.name / name).write_bytes(self._file(f"{plots}/{name}"))
+
+    def _listed(self, path: str) -> list[str]:
+        """The names of the files in a folder of the run."""
+        answer = self._get("api/2.0/mlflow/artifacts/list", run_id=self._run_id, path=path)
+        try:
+            files = json.loads(answer).get("files", [])
+            return [file["path"].rpartition("/")[2] for file in files]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Unreachable(*NOT_MLFLOW) from None
 
     def _file(self, path: str) -> bytes:
         return self._get("get-artifact", path=path, run_uuid=self._run_id)

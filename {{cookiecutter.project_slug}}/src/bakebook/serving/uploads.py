@@ -56,11 +56,7 @@ def converted(
             values = convert(simplify(columns[name], name), dtype, options, name)
             found[name] = _values(values, column.role)
         except WrongValue as error:
-            example = (
-                f" (for example {_example(dtype, options)})"
-                if error.problem.startswith(("is no ", "is neither"))
-                else ""
-            )
+            example = f" (for example {_example(dtype, options)})" if error.is_malformed else ""
             reason = f"the value {error.problem}{example}"
             faults.append(Fault(where=[first + error.row, name], reason=reason))
         except BadInput:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from bakebook.contracts import Example
+from bakebook.errors import first_line
 from bakebook.models.runtime import Model, Prediction
 
-TOLERANCE = (
-    1e-4  # of a probability, or relative to a number: another processor may round differently
-)
+# Of a probability, or relative to a number: another processor may round differently
+TOLERANCE = 1e-4
 
 
 def verify(folder: Path) -> str:
@@ -27,14 +27,18 @@ def verify(folder: Path) -> str:
             columns[column.name] = [example.inputs[column.name] for example in examples]
         prediction = model.predict(columns)
     except Exception as error:  # whatever a broken file makes onnxruntime raise
-        return f"it cannot be loaded: {str(error).strip().splitlines()[0]}"
+        return f"it cannot be loaded: {first_line(error)}"
+    if not examples:
+        return "its signature has no examples to check it with"
     for place, example in enumerate(examples):
         if not _agrees(example, prediction, place):
-            return f"its prediction of example {place + 1} differs from that when it was exported"
+            return f"its prediction for example {place + 1} differs from the one recorded at export"
     return ""
 
 
 def _agrees(example: Example, prediction: Prediction, place: int) -> bool:
+    if (prediction.probabilities is None) != (example.probabilities is None):
+        return False
     if prediction.probabilities is None or example.probabilities is None:
         predicted = prediction.values[place]
         return bool(np.isclose(predicted, example.predicted, rtol=TOLERANCE, atol=TOLERANCE))

@@ -8,17 +8,13 @@ import pyarrow.compute as pc
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput
 
-LONGEST_SHOWN = 40  # letters of a value in a message
-
-
+LONGEST_SHOWN = 40  # characters of a value in a message
 TEXT_TYPES = (
     pa.types.is_large_string,
     pa.types.is_string_view,
     pa.types.is_dictionary,
     pa.types.is_null,
 )
-
-
 PLAIN_TYPES = (
     pa.types.is_string,
     pa.types.is_boolean,
@@ -31,11 +27,13 @@ PLAIN_TYPES = (
 
 
 class WrongValue(BadInput):
-    """A value that does not have its column's dtype: its row, counted from 0, and the problem
-    without the value.
+    """A value that does not have its column's dtype: its row, counted from 0, the problem without
+    the value, and whether the value is written wrongly rather than too large.
     """
 
-    def __init__(self, where: str, row: int, value: str, problem: str) -> None:
+    def __init__(
+        self, where: str, row: int, value: str, problem: str, *, is_malformed: bool = False
+    ) -> None:
         shown = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}…"
         super().__init__(
             f"{where}, row {row + 1}: '{shown}' {problem}",
@@ -43,6 +41,7 @@ class WrongValue(BadInput):
         )
         self.row = row
         self.problem = problem
+        self.is_malformed = is_malformed
 
 
 def simplify(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
@@ -52,12 +51,12 @@ def simplify(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if any(is_type(column.type) for is_type in TEXT_TYPES):
         return column.cast(pa.string())
     if not any(is_type(column.type) for is_type in PLAIN_TYPES):
-        raise BadInput(f"{where} holds {column.type}", "write it as numbers, times or text")
+        raise BadInput(f"{where} contains {column.type}", "write it as numbers, times or text")
     return column
 
 
 def is_text(column: pa.ChunkedArray) -> bool:
-    """Whether the column holds text."""
+    """Whether the column contains text."""
     return pa.types.is_string(column.type)
 
 
@@ -68,9 +67,16 @@ def without_markers(column: pa.ChunkedArray, options: ReadOptions) -> pa.Chunked
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), text)
 
 
-def refuse(is_wrong: pa.ChunkedArray, text: pa.ChunkedArray, problem: str, where: str) -> None:
+def refuse(
+    is_wrong: pa.ChunkedArray,
+    text: pa.ChunkedArray,
+    problem: str,
+    where: str,
+    *,
+    is_malformed: bool = False,
+) -> None:
     """Raises WrongValue with the first row for which `is_wrong` is True; null counts as right."""
     row = pc.index(is_wrong, True).as_py()
     if row >= 0:
         value = text.slice(row, 1).cast(pa.string())[0].as_py()
-        raise WrongValue(where, row, value, problem)
+        raise WrongValue(where, row, value, problem, is_malformed=is_malformed)

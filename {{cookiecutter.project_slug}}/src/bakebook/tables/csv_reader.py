@@ -136,4 +136,6 @@ def readable(name: str) -> Iterator[None]:
     except BadInput:
         raise
     except Exception as error:
-        raise BadInput(f"{name} is no readable table ({first_line(error)})", FIX_FILE) from None
+        raise BadInput(
+            f"{name} cannot be read as a table ({first_line(error)})", FIX_FILE
+        ) from None

@@ -52,7 +52,7 @@ def detect(path: Path, encoding: str = "") -> ReadOptions:
         if file_format == "csv":
             text = start.decode(codec(encoding), errors="ignore")
             if not _is_printable(text):
-                what = f"{name} is no table: it holds bytes that are no text"
+                what = f"{name} is not a table: it contains binary data"
                 raise BadInput(what, "choose CSV, Excel, Parquet or JSON Lines")
             delimiter = _delimiter(text)
         return ReadOptions(file_format=file_format, encoding=encoding, delimiter=delimiter)

@@ -16,19 +16,14 @@ from bakebook.tables.columns import is_text, refuse, without_markers
 from bakebook.tables.times import convert_times
 from bakebook.tables.values import BOOLEANS, GREATEST_FLOAT32, as_text
 
-DTYPES = (
-    "number",
-    "integer",
-    "amount",
-    "boolean",
-    "datetime",
-    "text",
-)  # a datetime may name its format
+# A datetime may be followed by its format
+DTYPES = ("number", "integer", "amount", "boolean", "datetime", "text")
 NUMERIC_DTYPES = ("number", "integer", "amount")
 DELIMITERS = ",;\t|"
 EXACT = 2**53  # a float cannot tell greater whole numbers apart
-LONGEST_NUMBER = 400  # letters
+LONGEST_NUMBER = 400  # characters
 SET_DTYPE = "set its dtype in ingest.columns"
+A_DTYPE = {"number": "a number", "integer": "an integer", "amount": "an amount"}
 
 CURRENCY = r"^[A-Z]{3}\b|\b[A-Z]{3}$|\p{Sc}|%"  # what an amount may contain: EUR, €, %
 NUMERIC_MARKER = re.compile(r"[+-]?\d+(\.\d+)?")
@@ -99,11 +94,11 @@ def _convert_numbers(
     values = _without_numeric_markers(values, options)
     refuse(pc.is_inf(values), written, "is not finite", where)
     too_great = pc.greater(pc.abs(values), GREATEST_FLOAT32)
-    refuse(too_great, written, "is beyond the numbers of 32 bits", where)
+    refuse(too_great, written, "is too large for a 32-bit float", where)
     if dtype != "integer":
         return values
     inexact = pc.greater_equal(pc.abs(values), float(EXACT))
-    refuse(inexact, written, "is beyond 2^53, where a number loses digits", where)
+    refuse(inexact, written, "is 2^53 or more, where integers lose digits", where)
     return values.cast(pa.int64())
 
 
@@ -126,7 +121,7 @@ def _parse_numbers(
     }
     written = _without_currency(text) if dtype == "amount" else text
     is_number = pc.match_substring_regex(written, patterns[dtype])
-    refuse(pc.invert(is_number), text, f"is no {dtype}", where)
+    refuse(pc.invert(is_number), text, f"is not {A_DTYPE[dtype]}", where, is_malformed=True)
     too_long = pc.greater(pc.utf8_length(written), LONGEST_NUMBER)
     refuse(too_long, text, "has too many digits", where)
     if dtype == "amount":
@@ -155,7 +150,7 @@ def _convert_booleans(column: pa.ChunkedArray, options: ReadOptions, where: str)
     known = pa.array(list(BOOLEANS))
     true = pa.array([word for word, value in BOOLEANS.items() if value])
     is_unknown = pc.and_(pc.is_valid(words), pc.invert(pc.is_in(words, value_set=known)))
-    refuse(is_unknown, text, "is neither true nor false", where)
+    refuse(is_unknown, text, "is neither true nor false", where, is_malformed=True)
     return pc.if_else(
         pc.is_null(words), pa.scalar(None, pa.bool_()), pc.is_in(words, value_set=true)
     )

@@ -13,30 +13,18 @@ from bakebook.tables.columns import WrongValue, is_text, refuse, without_markers
 from bakebook.tables.values import as_time
 
 EXAMPLE_TIME = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
-
-
+NOT_A_TIME = "is not a date or time"
 TIME = pa.timestamp("us")
-
-
 FIRST_TIME = pa.scalar(datetime.min, TIME)
-
-
 LAST_TIME = pa.scalar(datetime.max, TIME)
-
-
-DIGITS = {
-    "Y": "4",
-    "m": "1,2",
-    "d": "1,2",
-    "H": "1,2",
-    "M": "1,2",
-    "S": "1,2",
-}  # of the parts of a time
+# How many digits each part of a time has
+DIGITS = {"Y": "4", "m": "1,2", "d": "1,2", "H": "1,2", "M": "1,2", "S": "1,2"}
 
 
 def convert_times(
     column: pa.ChunkedArray, format_: str, options: ReadOptions, where: str
 ) -> pa.ChunkedArray:
+    """The column as times in UTC, without a zone. Raises WrongValue, or BadInput for the format."""
     if format_:
         _check_format(format_, where)
     if not is_text(column):
@@ -58,7 +46,7 @@ def _parse_times(text: pa.ChunkedArray, format_: str, where: str) -> pa.ChunkedA
             times.append(as_time(value, format_))
         except (ValueError, OverflowError):
             row = pc.index(text, value).as_py()
-            raise WrongValue(where, row, value, "is no date or time") from None
+            raise WrongValue(where, row, value, NOT_A_TIME, is_malformed=True) from None
     return pa.chunked_array([pa.array(times, TIME).take(encoded.indices)])
 
 
@@ -67,7 +55,7 @@ def _within_calendar(
 ) -> pa.ChunkedArray:
     """The times, once all are of the years 1 to 9999, which Python has too."""
     is_outside = pc.or_(pc.less(values, FIRST_TIME), pc.greater(values, LAST_TIME))
-    refuse(is_outside, written, "is no date or time", where)
+    refuse(is_outside, written, NOT_A_TIME, where, is_malformed=True)
     return values
 
 
@@ -76,7 +64,7 @@ def _check_format(format_: str, where: str) -> None:
         datetime.strptime(EXAMPLE_TIME.strftime(format_), format_)
     except (ValueError, re.error):
         remedy = "write it like %d.%m.%Y %H:%M"
-        raise BadInput(f"{where}: '{format_}' is no format of a time", remedy) from None
+        raise BadInput(f"{where}: '{format_}' is not a time format", remedy) from None
 
 
 def _as_iso(text: pa.ChunkedArray, format_: str) -> pa.ChunkedArray:

@@ -17,9 +17,8 @@ class Expectation:
     type: str
     severity: Severity
     kwargs: dict[str, Any]
-    source: dict[
-        str, Any
-    ]  # as the suite has it, with what Great Expectations may know beyond these
+    # As the suite has it, with what Great Expectations may know beyond these
+    source: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -46,4 +45,7 @@ def _expectation(number: int, one: Any) -> Expectation:
         what = f"expectation {number} of {SUITE_FILE} has severity '{severity}'"
         raise BadInput(what, f"choose {', '.join(SEVERITIES)}")
     kwargs = one.get("kwargs", {})
+    if not isinstance(kwargs, dict):
+        what = f"'kwargs' of expectation {number} of {SUITE_FILE} is not an object"
+        raise BadInput(what, 'write them as {"column": "…"}')
     return Expectation(one["type"], severity, dict(kwargs), {**one, "severity": severity})

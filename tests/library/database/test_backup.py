@@ -1,0 +1,62 @@
+"""What a backup is, and what it is not."""
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from bakebook.database.backup import back_up, restore, upgrade
+from bakebook.database.queries import Filter
+from bakebook.database.store import Store, new_id
+from bakebook.errors import BadInput
+
+
+def store_at(path: Path) -> Store:
+    return Store(f"sqlite:///{path}")
+
+
+def test_another_sqlite_file_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as connection:
+        connection.execute("create table mine (a)")
+    before = other.read_bytes()
+    with closing(store_at(tmp_path / "service.db")) as store, pytest.raises(BadInput, match="is not a backup"):
+        restore(store, other)
+    assert other.read_bytes() == before
+
+
+def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.db"
+    damaged.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    with closing(store_at(tmp_path / "service.db")) as store, pytest.raises(BadInput, match="is not a backup"):
+        restore(store, damaged)
+
+
+def test_a_database_without_tables_cannot_be_backed_up(tmp_path: Path) -> None:
+    with closing(store_at(tmp_path / "service.db")) as store, pytest.raises(BadInput, match="nb db upgrade"):
+        back_up(store, tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_times_are_compared_in_utc_whatever_their_zone(tmp_path: Path) -> None:
+    made_at = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+    row = {
+        "id": new_id(),
+        "made_at": made_at,
+        "request_id": "r",
+        "caller": "me",
+        "model_version": "m",
+        "inputs": {},
+        "predicted": "1.0",
+        "probabilities": None,
+        "uncertainty": None,
+        "latency_ms": 1.0,
+    }
+    with closing(store_at(tmp_path / "service.db")) as store:
+        upgrade(store)
+        store.add_predictions([row])
+        berlin = datetime(2026, 11, 21, 10, 30, tzinfo=timezone(timedelta(hours=2)))  # 8:30 in UTC
+        assert len(store.list_predictions(10, Filter(since=berlin)).rows) == 1
+        assert store.list_predictions(10, Filter(until=berlin)).rows == []
