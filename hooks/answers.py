@@ -81,7 +81,9 @@ def _text(name: str) -> Callable[[str], str | None]:
         if len(text) > LONGEST[name]:
             return f"has {len(text)} characters → use at most {LONGEST[name]}"
         if any(_unprintable(letter) for letter in text):
-            return "contains a line break, a control or bidirectional character, or an invalid one → use one line of plain text"
+            return (
+                "contains a line break, a control, bidirectional or invalid character → use one line of plain text"
+            )
         return None
 
     return refuse
@@ -94,7 +96,7 @@ def _unprintable(letter: str) -> bool:
 
 def _slug(slug: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", slug) or len(slug) > 60:
-        return "is not a valid folder name → start with a letter; use lowercase letters, digits and single hyphens, at most 60"
+        return "is not a valid folder name → use up to 60 lowercase letters, digits and hyphens, first a letter"
     if slug.replace("-", "_") in RESERVED:
         return "is the name of a Python module or of an installed library → choose another"
     return "is a reserved device name on Windows → choose another" if slug in DEVICES else None
@@ -102,7 +104,7 @@ def _slug(slug: str) -> str | None:
 
 def _package(package: str) -> str | None:
     if not re.fullmatch(r"[a-z][a-z0-9_]{1,39}", package):
-        return "is not a valid package name → start with a letter; use 2 to 40 lowercase letters, digits and underscores"
+        return "is not a valid package name → use 2 to 40 lowercase letters, digits and underscores, first a letter"
     if keyword.iskeyword(package) or keyword.issoftkeyword(package):
         return "is a Python keyword → choose another"
     if package in sys.stdlib_module_names or package in RESERVED:
@@ -114,7 +116,7 @@ def _dataset(answer: str) -> str | None:
     if not answer:
         return "is empty → give the path of a table, a URL, or wine for the example"
     if re.match(r"(sqlite|postgresql|mysql|mariadb|mssql|oracle)[+:]", answer) or re.search(r"://[^/]*@", answer):
-        return "is a database URL or contains a password → use dataset=wine, then run: nb data use URL --query … --target …"
+        return "is a database URL or contains a password → use dataset=wine, then nb data use URL --query … --target …"
     if answer == BUNDLED or "://" in answer or Path(".cruft.json").exists():  # an update needs the file no more
         return _text("dataset")(answer)
     path = Path(answer).expanduser()

@@ -46,7 +46,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a missing name": (
         replace("params.yaml", "  repeats: 10  # shuffles of each input to measure its importance\n", ""),
-        r"params\.yaml:\d+: section 'evaluate' misses 'repeats'",
+        r"params\.yaml:\d+: section 'evaluate' has no 'repeats'",
         False,
     ),
     "a name that is Python's own": (
@@ -361,7 +361,7 @@ def test_a_library_that_its_owner_edited_works_and_the_doctor_names_the_files(pr
     (project / "src" / "bakebook" / "own.py").write_text("# mine\n", encoding="utf-8")
     done = run(project, "nb", "doctor")
     assert done.returncode == 0, done.stdout
-    assert "note    the library: it differs from the version that was baked: own.py, params.py" in done.stdout
+    assert "note    the library: it differs from the template's version: own.py, params.py" in done.stdout
     assert run(project, "nb", "check").returncode == 0
 
 

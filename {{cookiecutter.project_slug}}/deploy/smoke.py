@@ -3,8 +3,8 @@
 
     docker exec --interactive NAME python - < deploy/smoke.py
 
-It runs in the container, with a token of its own, and exits with 1 and a sentence where an answer is
-missing or differs. Its predictions stay in the database: do not use it on a service in production.
+It runs in the container, with a token of its own, and exits with 1 and a sentence if a prediction
+is missing or differs. Its predictions stay in the database: do not use it in production.
 """
 
 import json

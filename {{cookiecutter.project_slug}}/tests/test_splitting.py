@@ -60,8 +60,8 @@ def test_rows_without_a_time_train_and_no_moment_is_in_both_parts(
     ("method", "by", "message"),
     [
         ("time", "colour", "column 'colour' holds neither times nor numbers"),
-        ("group", "kind", "leaves no test rows"),
-        ("group", "patient", "'patient' is no column"),
+        ("group", "kind", "gives no test rows"),
+        ("group", "patient", "'patient' is not a column"),
     ],
 )
 def test_a_split_that_leaves_nothing_to_test_is_refused(

@@ -133,9 +133,9 @@ def _evaluation(results: Results) -> str:
             [name.replace("_", " "), f"{value:.4f}", f"{metrics.baseline[name]:.4f}", required]
         )
     intro = (
-        f"**{shown_success(metrics.success)}** The scores are of {metrics.rows.test} test rows that"
-        f" the model did not see in training; the baseline {task.baseline_text},"
-        " whatever the inputs."
+        f"**{shown_success(metrics.success)}** The scores were measured on {metrics.rows.test} test"
+        " rows that were not used for training. The baseline ignores the inputs and"
+        f" {task.baseline_text}."
     )
     warned = [f"> **Warning:** {warning}" for warning in metrics.warnings]
     table = _rows(["score", "model", "baseline", "criterion"], rows)
@@ -189,7 +189,8 @@ def _training(model: Pipeline) -> str:
     parts = ["## Training", f"`{estimator}`, after preprocessing: {_preprocessing(model)}."]
     if changed:
         parts.append(_rows(["hyperparameter", "value"], changed))
-    parts.append(f"Defaults of the library: {', '.join(defaults)}.")
+    if defaults:
+        parts.append(f"All other hyperparameters are defaults: {', '.join(defaults)}.")
     return "\n\n".join(parts)
 
 
@@ -217,8 +218,8 @@ def _usage(signature: Signature) -> str:
     return "\n\n".join(
         [
             "## How to load and call it",
-            "It needs onnxruntime, numpy and pydantic, and the folder `src/bakebook` on the path."
-            " Rows are given by column, with plain numbers, true or false, and times in ISO 8601:",
+            "It needs onnxruntime, numpy and pydantic, and the folder `src` on the Python path."
+            " Pass rows by column, with plain numbers, true or false, and times in ISO 8601:",
             EXAMPLE,
             f"`prediction.values` has {found}. The file has the sha256 `{signature.model.sha256}`.",
         ]

@@ -56,7 +56,7 @@ def distributions(table: pd.DataFrame, by: str) -> Figure:
     labels = [str(name) for name, _ in groups]
     figure.legend(labels, loc="lower right", title=by if is_coloured else None)
     colours = f", coloured by {by}" if is_coloured else ""
-    figure.suptitle(f"{len(names)} measurements{colours} (rows per bin)")
+    figure.suptitle(f"{len(names)} numeric columns{colours} (rows per bin)")
     plt.close(figure)
     return figure
 
@@ -122,7 +122,9 @@ def roc(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="chance")
         axes.set_xlabel("false positive rate")
         axes.set_ylabel("true positive rate")
-        axes.set_title(f"Area under the curve: {area:.3f}")
+        axes.set_title(
+            f"Mean area under the curve: {area:.3f}" if curves else "No class to compare"
+        )
         if len(curves) <= MOST_NAMES:
             axes.legend()
 
@@ -163,13 +165,15 @@ def actual_and_predicted(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -
 def residuals(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
     """The residual of each test row beside its prediction."""
     r2 = metrics.model.get("r2", np.nan)
+    explained = f"The model explains {r2:.0%} of the variance"
+    title = explained if r2 > 0 else "The model is no better than the mean"
 
     def draw(axes: Axes) -> None:
         axes.axhline(0, color=GREY, linestyle=":")
         axes.scatter(rows["predicted"], rows["residual"], s=12, alpha=0.5, color=BLUE, linewidths=0)
         axes.set_xlabel(f"predicted {schema.target}")
         axes.set_ylabel("actual minus predicted")
-        axes.set_title(f"The model explains {r2:.0%} of the variance")
+        axes.set_title(title)
 
     return _figure(draw, **SMALL)
 
@@ -190,13 +194,16 @@ def error_by_decile(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Fig
 def importance(table: pd.DataFrame, score: str) -> Figure:
     """Permutation importance of the inputs that matter most, the greatest on top."""
     shown = table.head(MOST_NAMES).iloc[::-1]
+    title = f"The model depends most on {table['input'].iat[0]}"
+    if float(table["importance"].max()) <= 0:
+        title = "The model depends on no input"
 
     def draw(axes: Axes) -> None:
         axes.barh(
             shown["input"], shown["importance"], xerr=shown["spread"], color=BLUE, ecolor=ORANGE
         )
         axes.set_xlabel(f"drop of {score} when the input is shuffled")
-        axes.set_title(f"The model depends most on {table['input'].iat[0]}")
+        axes.set_title(title)
 
     return _figure(draw, height=0.9 + 0.3 * len(shown))
 

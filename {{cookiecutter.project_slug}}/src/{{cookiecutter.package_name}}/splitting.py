@@ -35,10 +35,11 @@ def split(
     rows = table if known.all() else table[known]
     if len(rows) < FEWEST_ROWS:
         what = f"only {len(rows)} rows have a target"
-        raise BadInput(what, "a model needs rows to learn from and rows to be tested on")
+        raise BadInput(what, "add rows with a target, or choose another target")
     if method in ("group", "time") and by not in rows.columns:
         raise BadInput(
-            f"prepare.split_by '{by}' is no column", f"name the column for prepare.split: {method}"
+            f"prepare.split_by '{by}' is not a column",
+            f"name the column for prepare.split: {method}",
         )
     if method == "time":
         test_index = _latest(rows[by], test_size)
@@ -55,9 +56,7 @@ def split(
     is_testable = TARGETS[schema.task].is_testable(test[schema.target], train[schema.target])
     test = test[is_testable]
     if train.empty or test.empty:
-        what = (
-            f"prepare.split: {method} leaves no test rows whose target is among the training rows"
-        )
+        what = f"prepare.split: {method} gives no test rows whose class occurs in training"
         raise BadInput(what, "choose another prepare.split")
     return train.reset_index(drop=True), test.reset_index(drop=True)
 
@@ -122,12 +121,10 @@ def _warnings(
     noun = TARGETS[schema.task].noun
     for name, score in leaks(train, schema).items():
         what = f"Column '{name}' alone predicts the {noun} with a score of {score:.3f}"
-        found.append(f"{what}. Is it known before the target is?")
+        found.append(f"{what}. Is it known before the target?")
     repeated = duplicates(train, test, schema)
     if repeated:
-        found.append(
-            f"{repeated} of {len(test)} test rows duplicate training rows, so they measure memory."
-        )
+        found.append(f"{repeated} of {len(test)} test rows duplicate training rows.")
     if without_target:
         found.append(f"{without_target} of {len(table)} rows have no target and are excluded.")
     unseen = len(table) - without_target - len(train) - len(test)

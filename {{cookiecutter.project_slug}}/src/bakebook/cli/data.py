@@ -30,23 +30,25 @@ def use(
     ] = "",
     target: Annotated[str, typer.Option(help="The column to predict; empty: as before.")] = "",
     task: Annotated[
-        str, typer.Option(help="classification, regression, or auto: what fits the target.")
+        str, typer.Option(help="classification, regression, or auto: infer it from the target.")
     ] = "auto",
-    query: Annotated[str, typer.Option(help="What to ask a database: SELECT …")] = "",
-    encoding: Annotated[str, typer.Option(help="Of a text file, where the guess is wrong.")] = "",
+    query: Annotated[str, typer.Option(help="SQL query for a database: SELECT …")] = "",
+    encoding: Annotated[
+        str, typer.Option(help="Encoding of a text file, if the guess is wrong.")
+    ] = "",
     missing: Annotated[
         list[str] | None,
         typer.Option(help="A missing-value marker, such as -200; may be repeated."),
     ] = None,
     dtype: Annotated[
         list[str] | None,
-        typer.Option(help="COLUMN=DTYPE where the guess is wrong; may be repeated."),
+        typer.Option(help="COLUMN=DTYPE if the guess is wrong; may be repeated."),
     ] = None,
     license: Annotated[  # noqa: A002 - the name of the option
-        str, typer.Option(help="Under which the data may be used; the model card repeats it.")
+        str, typer.Option(help="Licence of the data; the model card repeats it.")
     ] = "",
     reset: Annotated[
-        bool, typer.Option("--reset", help="Forget what params.yaml says about the columns.")
+        bool, typer.Option("--reset", help="Start over: new roles, split, criteria, contract.")
     ] = False,
 ) -> None:
     """Take a table into the project, and write to params.yaml how it is read and what its columns

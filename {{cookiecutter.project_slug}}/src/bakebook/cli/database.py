@@ -52,7 +52,7 @@ def export(file: Annotated[Path, typer.Argument(help="A new Parquet file.")]) ->
 
         exported = export(store, read(Signature, SIGNATURE), file)
         others = exported.of_another_table
-        note = f"; {others} excluded, which a model of another table predicted" if others else ""
+        note = f"; excluded: {others} predictions by models of other tables" if others else ""
         typer.echo(f"{file}: {exported.rows} labelled predictions{note}")
 
 

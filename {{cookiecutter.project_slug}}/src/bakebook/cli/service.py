@@ -9,9 +9,11 @@ from bakebook.cli.errors import reported
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Where to listen; default NB_HOST, else 127.0.0.1.")
+        str | None, typer.Option(help="Address to listen on; default NB_HOST, else 127.0.0.1.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Default NB_PORT, else 8000.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; default NB_PORT, else 8000.")
+    ] = None,
 ) -> None:
     """Serve the model to programs and people, and store each prediction in the database."""
     with reported():
@@ -23,7 +25,7 @@ def serve(
 
 def rollback(
     version: Annotated[
-        str, typer.Argument(help="Of an earlier model; empty: the one before.")
+        str, typer.Argument(help="Version of an earlier model; empty: the previous one.")
     ] = "",
 ) -> None:
     """Serve an earlier model again; the service swaps within seconds."""

@@ -25,7 +25,7 @@ def check(
     reproducible: Annotated[
         bool,
         typer.Option(
-            help="Also run the pipeline in two clones that share only inputs, and compare."
+            help="Also run the pipeline in two clones that share only the inputs, and compare."
         ),
     ] = False,
 ) -> None:

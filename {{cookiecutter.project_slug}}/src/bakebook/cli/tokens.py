@@ -16,7 +16,7 @@ app = typer.Typer(help="Who may call the service.", no_args_is_help=True)
 @app.command()
 def new(
     name: Annotated[
-        str, typer.Argument(help="Of the person or program; it appears beside their labels.")
+        str, typer.Argument(help="Name of the person or program; shown next to their labels.")
     ],
     scope: Annotated[
         list[str], typer.Option(help="predict, feedback or admin (all); may be repeated.")
@@ -43,7 +43,7 @@ def list_tokens() -> None:
 
 
 @app.command()
-def revoke(name: Annotated[str, typer.Argument(help="Of the token.")]) -> None:
+def revoke(name: Annotated[str, typer.Argument(help="Name of the token.")]) -> None:
     """Revoke a token; the service refuses it within seconds."""
     with reported(), opened_store() as store:
         _upgrade(store)

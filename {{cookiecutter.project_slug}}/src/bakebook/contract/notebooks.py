@@ -224,7 +224,7 @@ def _stable_outputs(outputs: list[Any], patterns: dict[str, str]) -> list[Any]:
 
 
 def _is_progress_bar(output: JsonObject) -> bool:
-    """Whether it is IPython's bar, which means nothing after the cell has run."""
+    """Whether the output is IPython's progress bar, meaningless once the cell has run."""
     html = output.get("data", {}).get("text/html", "")
     return "".join(html).startswith("<progress")
 

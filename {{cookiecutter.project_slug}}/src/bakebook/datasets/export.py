@@ -8,6 +8,7 @@ from typing import Any
 
 from bakebook.contracts import Input, Signature
 from bakebook.database.backup import refuse_unless_new
+from bakebook.database.queries import Row
 from bakebook.database.store import Store
 from bakebook.errors import BadInput
 from bakebook.files import atomic
@@ -64,7 +65,7 @@ def _belongs(row: Mapping[str, Any], signature: Signature) -> bool:
     return has_input and (signature.classes is None or row["label"] in signature.classes)
 
 
-def _columns(rows: list[dict[str, Any]], signature: Signature) -> dict[str, list[Any]]:
+def _columns(rows: list[Row], signature: Signature) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for column in signature.inputs:
         columns[column.name] = [_value(row["inputs"].get(column.name), column) for row in rows]

@@ -3,6 +3,7 @@ use`.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -67,8 +68,10 @@ def use(root: Path, request: Request) -> list[str]:
     project = load(root)
     source = request.source or str(project.params["ingest"]["source"])
     with fetched(root, source, request.query) as found:
-        understood = _understand(project, request, found.place)
-        defaults = load_package(root, "evaluation.scores").task_of(understood.task.choice)
+        with ThreadPoolExecutor(1) as thread:  # this import takes as long as a small table
+            scores = thread.submit(load_package, root, "evaluation.scores")
+            understood = _understand(project, request, found.place)
+            defaults = scores.result().task_of(understood.task.choice)
         if understood.is_known:
             settings_writer.correct_roles(project, understood.options, understood.roles)
         identifiers = [

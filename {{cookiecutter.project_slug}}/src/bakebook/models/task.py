@@ -1,6 +1,4 @@
-"""What the project implements for each task: scores, a baseline, plots. No other module asks which
-task it is.
-"""
+"""What the project implements for each task: scores, a baseline, plots."""
 
 import textwrap
 from collections.abc import Callable, Mapping
@@ -83,7 +81,7 @@ class Task(Protocol):
 
     name: TaskName
     scores: Mapping[str, Score]
-    scoring: str  # scikit-learn's name of the score that training maximises and importance measures
+    scoring: str  # scikit-learn's name of the score that importance measures
     scoring_label: str
     baseline_text: str  # what the baseline predicts
     first_estimator: str  # what `nb data use` writes for a new table

@@ -114,7 +114,7 @@ class CsvTable(Table):
         return Chunk(lines, converted(columns, self.signature, first))
 
     def _written(self, value: object) -> object:
-        """A number with the decimal sign of the project's table."""
+        """A number with the decimal separator of the project's table."""
         return str(value).replace(".", self.options.decimal) if isinstance(value, float) else value
 
 

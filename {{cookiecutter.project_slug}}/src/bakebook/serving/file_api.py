@@ -57,8 +57,8 @@ async def predict_file(request: Request, caller: MayPredict, service: TheService
     """A CSV or Parquet file as the body; it comes back with ids, predictions and probabilities as
     further columns.
 
-    Values are read as the pipeline reads the table: its decimal sign, its dates, its missing-value
-    markers.
+    Values are read as the pipeline reads the table: its decimal separator, its dates, its
+    missing-value markers.
     """
     served = service.served
     media, charset = _media_type(request)

@@ -11,6 +11,7 @@ from bakebook.serving.messages import Answer, Label
 from bakebook.serving.problems import Problem
 from bakebook.serving.service import Service
 
+Operation = dict[str, Any]
 REF = "#/components/schemas/{model}"
 
 
@@ -44,7 +45,7 @@ def describe(app: FastAPI, service: Service) -> dict[str, object]:
     return content
 
 
-def _operations(paths: dict[str, dict[str, dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def _operations(paths: dict[str, dict[str, Operation]]) -> Iterator[Operation]:
     for methods in paths.values():
         yield from methods.values()
 

@@ -1,5 +1,5 @@
 """Proposes the dtype of each column of a table that nobody described yet: missing-value markers,
-decimal sign, dates.
+decimal separator, dates.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,7 +48,7 @@ def infer_dtypes(
     markers: Iterable[str] = (),
     known: Mapping[str, str] | None = None,
 ) -> ReadOptions:
-    """The options with missing-value markers, decimal sign and the dtype of each column of an
+    """The options with missing-value markers, decimal separator and the dtype of each column of an
     untyped table.
 
     `markers` are further missing-value markers, `known` the dtypes of columns that a person knows
@@ -99,8 +99,8 @@ def _share(values: pa.Array, pattern: str) -> float:
 
 
 def _decimal(distinct: Mapping[str, pa.Array], options: ReadOptions) -> str:
-    """The decimal sign that more columns require; in doubt a comma where semicolons separate the
-    values.
+    """The decimal separator that more columns require; in doubt a comma where semicolons separate
+    the values.
     """
     counts = {}
     for sign, pattern in DECISIVE.items():
@@ -116,7 +116,7 @@ def _dtype_of_texts(distinct: pa.Array, options: ReadOptions, is_target: bool) -
     if not len(values) or _share(values, LONG_NUMBER) > 0.5:
         return "text"
     may_be_number = not _share(values, CODE)
-    if may_be_number and (_fits(values, "integer", options) or _share(values, WHOLE_NUMBER) == 1):
+    if may_be_number and _share(values, WHOLE_NUMBER) == 1:
         return "integer"  # whole numbers that do not fit: reading refuses them and names the row
     if may_be_number and _fits(values, "number", options):
         return "number"

@@ -17,7 +17,7 @@ KEY_NAME = re.compile(
 # Distinct values up to which whole numbers may be classes, and sentences are categories
 FEW_VALUES = 20
 WORDS_OF_TEXT = 3  # on average, from which a column is text and not a category
-LONGEST_SHOWN = 40  # letters of a value
+LONGEST_SHOWN = 40  # characters of a value
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def propose_task(target: pd.Series, dtype: str, task: Task | None) -> Proposal:
             f"column '{name}' has only the value '{values.iloc[0]}'", "choose another target"
         )
     if task == "regression" and not is_numeric:
-        what = f"column '{name}' holds no numbers, so it cannot be predicted by regression"
+        what = f"column '{name}' contains no numbers, so it cannot be predicted by regression"
         raise BadInput(what, "--task classification")
     if task:
         return Proposal(task, "as requested")
@@ -73,7 +73,7 @@ def _role(name: str, column: pd.Series, dtype: str) -> Proposal:
     values = column.dropna()
     count = values.nunique()
     if not len(values):
-        return Proposal("empty", "no value at all")
+        return Proposal("empty", "no values")
     if count == 1 and len(values) == len(column):
         return Proposal("constant", f"always {_shown(values.iloc[0])}")
     if dtype == "boolean":
@@ -81,25 +81,25 @@ def _role(name: str, column: pd.Series, dtype: str) -> Proposal:
     if dtype.startswith("datetime"):
         return Proposal("datetime", f"{values.min():%Y-%m-%d} to {values.max():%Y-%m-%d}")
     if dtype in NUMERIC_DTYPES:
-        return _role_of_numbers(name, values, dtype, rows=len(column))
-    return _role_of_texts(values, rows=len(column))
+        return _role_of_numbers(name, values, dtype, count, rows=len(column))
+    return _role_of_texts(values, count, rows=len(column))
 
 
-def _role_of_numbers(name: str, values: pd.Series, dtype: str, rows: int) -> Proposal:
-    count = values.nunique()
+def _role_of_numbers(name: str, values: pd.Series, dtype: str, count: int, rows: int) -> Proposal:
     if dtype == "integer" and count == rows and rows > FEW_VALUES:
         if values.max() - values.min() + 1 == rows:
-            return Proposal("identifier", "numbers its rows")
+            return Proposal("identifier", "counts the rows")
         if KEY_NAME.search(name):
-            return Proposal("identifier", "another number in each row, and the name of a key")
+            return Proposal(
+                "identifier", "a different number in each row, and a name that suggests a key"
+            )
     return Proposal("numeric", f"{count} distinct numbers")
 
 
-def _role_of_texts(values: pd.Series, rows: int) -> Proposal:
-    count = values.nunique()
+def _role_of_texts(values: pd.Series, count: int, rows: int) -> Proposal:
     words = values.astype(str).str.count(r"\S+").mean()
     if count == rows and rows > FEW_VALUES and words < 1.5:
-        return Proposal("identifier", "another text in each row, of one word")
+        return Proposal("identifier", "a different single word in each row")
     if words >= WORDS_OF_TEXT and count > FEW_VALUES and count > rows / 10:
         return Proposal("text", f"{words:.0f} words on average")
     if count > 1:

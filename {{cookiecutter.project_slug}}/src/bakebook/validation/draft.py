@@ -16,7 +16,7 @@ ExpectationDict = dict[str, Any]  # as Great Expectations writes it to JSON
 
 def draft(
     table: pd.DataFrame, target: str, unique: Collection[str] = (), margin: float = 0.1
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """A suite that the table meets, to be reviewed.
 
     Ranges extend beyond the values of the table by `margin` of their width. The columns in `unique`

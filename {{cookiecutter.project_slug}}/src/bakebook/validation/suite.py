@@ -6,6 +6,7 @@ from typing import Any, get_args
 from bakebook.errors import BadInput
 from bakebook.params import Severity
 
+JsonObject = dict[str, Any]
 SUITE_FILE = "expectations/suite.json"
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # the most severe first
 
@@ -16,9 +17,9 @@ class Expectation:
 
     type: str
     severity: Severity
-    kwargs: dict[str, Any]
+    kwargs: JsonObject
     # As the suite has it, with what Great Expectations may know beyond these
-    source: dict[str, Any]
+    source: JsonObject
 
     @property
     def name(self) -> str:

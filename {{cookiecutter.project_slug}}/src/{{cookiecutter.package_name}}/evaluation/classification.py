@@ -124,14 +124,14 @@ class Classification:
     }
     scoring = "f1_macro"
     scoring_label = "macro F1"
-    baseline_text = "predicts the frequencies of the classes"
+    baseline_text = "predicts the class frequencies of the training rows"
     first_estimator = "sklearn.ensemble.RandomForestClassifier"
     first_hyperparameters: Mapping[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2}
     first_criteria: Mapping[str, float] = {"f1_macro": 0.55}
     predictions = Plot(
         name="confusion_matrix",
         title="Confusion matrix",
-        caption="Correct predictions are on the diagonal, confusions of two classes elsewhere.",
+        caption="Correct predictions are on the diagonal; other cells count confusions.",
         template="confusion",
         x="predicted",
         y="actual",
@@ -151,7 +151,7 @@ class Classification:
     confidence = Plot(
         name="calibration",
         title="Calibration",
-        caption="On the dotted line, 9 of 10 predictions with a confidence of 90 % are correct.",
+        caption="On the dotted line, 90 % of predictions with 90 % confidence are correct.",
         template="linear",
         x="confidence",
         y="accuracy",

@@ -71,7 +71,7 @@ class Regression:
     errors = Plot(
         name="residuals",
         title="Residuals",
-        caption="A trend or a funnel is structure that the model missed.",
+        caption="A trend is structure that the model missed; a funnel means that errors grow.",
         template="scatter",
         x="predicted",
         y="residual",
@@ -81,7 +81,7 @@ class Regression:
     confidence = Plot(
         name="error_by_decile",
         title="Error by decile of the predictions",
-        caption="The mean absolute error, from the smallest predictions to the greatest.",
+        caption="The mean absolute error, from the smallest predictions to the largest.",
         template="linear",
         x="predicted",
         y="error",
