@@ -81,9 +81,7 @@ def _text(name: str) -> Callable[[str], str | None]:
         if len(text) > LONGEST[name]:
             return f"has {len(text)} characters → use at most {LONGEST[name]}"
         if any(_unprintable(letter) for letter in text):
-            return (
-                "contains a line break, a control, bidirectional or invalid character → use one line of plain text"
-            )
+            return "contains a line break, a control, bidirectional or invalid character → use one line of plain text"
         return None
 
     return refuse
