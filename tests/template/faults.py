@@ -271,13 +271,13 @@ FILE_LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 
 EXTRA = "(paths.ROOT / 'data' / 'extra.csv')"
 FAILURES = [
     Failure(
-        "raises-after-half-its-outputs", "prepare", 1, ("code cell 7", "ValueError: odd"), end="raise ValueError('odd')"
+        "raises-after-half-its-outputs", "prepare", 1, ("code cell 8", "ValueError: odd"), end="raise ValueError('odd')"
     ),
     Failure(
         "raises-after-half-a-file",
         "train",
         1,
-        ("train, code cell 8 (id save-model):", "    artifacts.write_model(", "  > so far", "train.failed.ipynb"),
+        ("train, code cell 9 (id save-model):", "    artifacts.write_model(", "  > so far", "train.failed.ipynb"),
         end="print('so far'); paths.MODEL.write_text('half'); raise ValueError('odd')",
     ),
     Failure("raises-a-lot", "ingest", 1, ("IndexError: x",), end="raise IndexError('x' * 100_000)"),
@@ -290,14 +290,14 @@ FAILURES = [
         "writes-what-it-does-not-declare",
         "train",
         1,
-        ("train writes data/extra.csv in code cell 8, which it does not declare → add it to outs",),
+        ("train writes data/extra.csv in code cell 9, which it does not declare → add it to outs",),
         end=f"{EXTRA}.write_text('x')",
     ),
     Failure(
         "writes-unseen-by-python",
         "prepare",
         1,
-        ("prepare writes data/extra.csv in code cell 7, which it does not declare",),
+        ("prepare writes data/extra.csv in code cell 8, which it does not declare",),
         end=f"import pyarrow.csv as c; c.write_csv(__import__('pyarrow').table({{'a': [1]}}), str({EXTRA}))",
     ),
 ]

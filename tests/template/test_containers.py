@@ -79,7 +79,7 @@ def image(engine: Engine, released: Path, registry: str, tmp_path_factory: pytes
     finally:
         if "smoke-test" in engine("ps", "--all", "--format", "{{.Names}}").split():
             engine("rm", "--force", "smoke-test")
-    assert "gives the pipeline's 5 answers" in said[2]
+    assert "predicts the pipeline's 5 examples" in said[2]
     engine("rmi", "--force", name)
     return name
 

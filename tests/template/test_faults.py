@@ -320,7 +320,7 @@ def test_a_lock_that_was_cut_off_never_skips_a_stage_wrongly(case: Callable[[str
     whole, found = lock.read_bytes(), []
     for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.9999):
         lock.write_bytes(whole[: int(len(whole) * share)])
-        found.append("dvc.lock: dvc.lock is cut off → nb doctor --fix" in one.call("nb", "doctor")[1])
+        found.append("dvc.lock: dvc.lock is truncated → nb doctor --fix" in one.call("nb", "doctor")[1])
         code, said = one.call("nb", "doctor", "--fix")
         assert code == 0, said
         assert list(one.unrepaired()) == [], share
@@ -364,8 +364,8 @@ def test_a_corrupt_object_of_the_cache_is_found_and_made_again(case: Callable[[s
     model.unlink()
     code, said = one.call("nb", "doctor")
     assert code == 1
-    assert f"wrong   DVC's cache: {md5} does not hold what its name says → nb doctor --fix" in said
-    assert f"wrong   DVC's cache: {md5[:2]}left.tmp is left over from a copy that was cut short" in said
+    assert f"wrong   DVC's cache: the content of {md5} does not match its name → nb doctor --fix" in said
+    assert f"wrong   DVC's cache: {md5[:2]}left.tmp is left over from an interrupted copy" in said
     assert one.call("nb", "doctor", "--fix")[0] == 0
     assert list(one.unrepaired()) == []
 
@@ -380,8 +380,8 @@ def test_what_a_killed_stage_left_is_told_and_tidied(case: Callable[[str], Case]
     assert statuses(one.project)[-1] == "RUNNING"
     code, said = one.call("nb", "doctor")
     assert code == 1
-    assert "left-over files: train.running.ipynb was cut short → nb doctor --fix" in said
-    assert "MLflow's store: the run of 'train' was cut short and is still open → nb doctor --fix" in said
+    assert "left-over files: train.running.ipynb was interrupted → nb doctor --fix" in said
+    assert "MLflow's store: the run of 'train' was interrupted and is still open → nb doctor --fix" in said
     assert one.call("nb", "doctor", "--fix")[0] == 0
     assert statuses(one.project)[-1] == "KILLED"
     assert (one.project / "reports/notebooks/train.failed.ipynb").exists()
@@ -396,8 +396,8 @@ def test_a_broken_store_and_a_soiled_notebook_are_told(case: Callable[[str], Cas
     notebook.write_text(notebook.read_text("utf-8").replace('"execution_count": null', '"execution_count": 7'), "utf-8")
     code, said = one.call("nb", "doctor", "--fix")
     assert code == 1
-    assert "mlflow.db: file is not a database → move mlflow.db aside" in said
-    assert "mended  notebooks: notebooks/train.ipynb: contains outputs or other traces of a run" in said
+    assert "mlflow.db: file is not a database → move mlflow.db away" in said
+    assert "fixed   notebooks: notebooks/train.ipynb: contains outputs or other traces of a run" in said
     assert notebook.read_bytes() == clean
 
 

@@ -381,7 +381,7 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
     """A user's first day: the commands of the project's README and of its pages, in their order, with uv as it says."""
     pages = ["README.md", *(f"docs/{name}.md" for name in PAGES)]
     text = "\n".join((project / page).read_text("utf-8") for page in pages)
-    blocks = re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     table = re.findall(r"`(uv run (?:dvc|mlflow) [^`]+)`", text)
     commands = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     commands = [line for line in commands if line.startswith(("uv", "git"))]

@@ -616,7 +616,7 @@ def test_a_mistake_is_said_in_one_sentence(worked: Path, run: Run) -> None:
         (["nb", "token", "new", "me", "--scope", "all"], {}, 2, "predict, feedback, admin"),
         (["nb", "token", "revoke", "nobody"], {}, 2, "nb token list"),
         (["nb", "db", "restore", "nothing.db"], {}, 2, "nothing.db"),
-        (["nb", "db", "restore", "params.yaml"], {}, 2, "no backup"),
+        (["nb", "db", "restore", "params.yaml"], {}, 2, "not a backup"),
         (["nb", "db", "backup", "nowhere/x.db"], {}, 2, "no folder"),
         (["nb", "db", "export", "x.csv"], {}, 2, "x.parquet"),
         (["nb", "db", "export", "x.parquet"], {}, 2, "label"),

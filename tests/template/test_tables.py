@@ -104,7 +104,7 @@ def test_card_and_readme_speak_of_the_table(of: Callable[[str], dict[str, Any]])
     found = of("identifiers_constants_and_empty_columns")
     assert "licence of the data: CC0 1.0" in found["card"] and "licence: CC0 1.0" in found["readme"]
     assert "| uuid | identifier |" in found["card"] and "- constant (not an input): always" in found["readme"]
-    assert "cultivar" not in found["card"] + found["readme"].partition("## The table")[2]
+    assert "alcohol" not in found["card"] + found["readme"].partition("## The table")[2]
 
 
 def parity(baked: Path, run: Run, folder: Path, *asked: str, torch: bool = False) -> dict[str, Any]:

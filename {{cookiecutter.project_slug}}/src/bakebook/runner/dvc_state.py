@@ -44,7 +44,7 @@ def locks(root: Path) -> Findings:
         holders = _lock_holders(path)
     except (ValueError, AttributeError, KeyError, TypeError):
         yield Finding(
-            ".dvc/tmp/rwlock is cut off or no lock file",
+            ".dvc/tmp/rwlock is truncated or not a lock file",
             "remove it when no DVC runs here",
             path.unlink,
         )
@@ -91,7 +91,7 @@ def dvc_lock(root: Path) -> Findings:
 
     is_committed = done.returncode == 0 and _is_lock(committed)
     yield Finding(
-        "dvc.lock is cut off",
+        "dvc.lock is truncated",
         "git checkout dvc.lock, then dvc repro",
         restore if is_committed else path.unlink,
     )
@@ -105,9 +105,15 @@ def _is_lock(content: bytes) -> bool:
             file for stage in stages for list_ in ("deps", "outs") for file in stage.get(list_, [])
         ]
         has_commands = all(stage["cmd"] for stage in stages)
-        return has_commands and all(HASH.fullmatch(file["md5"]) for file in files)
+        return has_commands and all(map(_is_entry, files))
     except (YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
         return False
+
+
+def _is_entry(file: dict[str, object]) -> bool:
+    """Whether an entry of dvc.lock is complete: its hash, and whole numbers as its sizes."""
+    counts = [file.get(name, 0) for name in ("size", "nfiles")]
+    return bool(HASH.fullmatch(str(file["md5"]))) and all(isinstance(one, int) for one in counts)
 
 
 def cache(root: Path) -> Findings:
