@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LIBRARIES, Run, beside, git
+from conftest import LIBRARIES, Run, beside, commit, git
 from faults import within
 from servers import Service
 from test_contract import replace
@@ -408,6 +408,8 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
                 if title == "Predict":
                     label_one(project, Service(port))
             continue
+        if command.startswith("uv run dvc exp run") and git(project, "status", "--short"):
+            commit(project)  # an experiment starts from a commit
         words = ["git", "commit", "-m", "First results"] if command.startswith("git commit") else command.split()
         words = [SHORTER.get(word, word) for word in words]
         more_libraries = {"PYTHONPATH": str(beside(*LIBRARIES))} if "train.search=automl" in words else {}
