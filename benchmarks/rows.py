@@ -33,7 +33,7 @@ Cost = tuple[float, float]
 
 
 def main() -> None:
-    """Prints seconds and memory of each stage for each size, and the ratios that the README promises."""
+    """Prints seconds and memory of each stage for each size, and the ratios that matter."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--powers", type=int, nargs="+", default=[4, 5, 6, 7], help="of ten: how many rows")
     sizes = [10**power for power in arguments.parse_args().powers]
