@@ -26,7 +26,7 @@ def importance_plot(scoring: str, label: str) -> Plot:
     return Plot(
         name="importance",
         title="Permutation importance",
-        caption="Shuffling an important input lowers the score. Correlated inputs share importance.",
+        caption="Shuffling an important input lowers the score. Correlated inputs share the drop.",
         template="bar_horizontal",
         x="importance",
         y="input",
