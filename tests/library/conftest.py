@@ -1,11 +1,13 @@
 """What the tests of the library share: a small table, its schema, and the project's package before it is baked."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,8 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from bakebook.contracts import ReadOptions, Schema
+from bakebook.database.backup import upgrade
+from bakebook.database.store import Store, new_id
 from bakebook.models.schema import describe_inputs, learn_inputs
 
 PROJECT = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}"
@@ -57,3 +61,29 @@ def schema(table: pd.DataFrame) -> Schema:
 def options() -> ReadOptions:
     """How the table would be read."""
     return ReadOptions(columns={"size": "number", "noise": "number", "colour": "text", "kind": "text"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty database."""
+    store = Store(f"sqlite:///{tmp_path / 'service.db'}")
+    upgrade(store)
+    yield store
+    store.close()
+
+
+def stored(**more: Any) -> dict[str, Any]:
+    """A prediction as the store takes it."""
+    row = {
+        "id": new_id(),
+        "made_at": datetime.now(UTC),
+        "request_id": "r",
+        "caller": "me",
+        "model_version": "m",
+        "inputs": {"size": 1.0},
+        "predicted": "a",
+        "probabilities": None,
+        "uncertainty": 0.2,
+        "latency_ms": 1.0,
+    }
+    return row | more

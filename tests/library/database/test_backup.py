@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from conftest import stored
 
 from bakebook.database.backup import back_up, restore, upgrade
 from bakebook.database.queries import Filter
-from bakebook.database.store import Store, new_id
+from bakebook.database.store import Store
 from bakebook.errors import BadInput
 
 
@@ -42,18 +43,7 @@ def test_a_database_without_tables_cannot_be_backed_up(tmp_path: Path) -> None:
 
 def test_times_are_compared_in_utc_whatever_their_zone(tmp_path: Path) -> None:
     made_at = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
-    row = {
-        "id": new_id(),
-        "made_at": made_at,
-        "request_id": "r",
-        "caller": "me",
-        "model_version": "m",
-        "inputs": {},
-        "predicted": "1.0",
-        "probabilities": None,
-        "uncertainty": None,
-        "latency_ms": 1.0,
-    }
+    row = stored(made_at=made_at)
     with closing(store_at(tmp_path / "service.db")) as store:
         upgrade(store)
         store.add_predictions([row])

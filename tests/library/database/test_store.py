@@ -1,42 +1,13 @@
 """What the service stores: predictions once, labels with their history, tokens as hashes."""
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
+from conftest import stored
 
-from bakebook.database.backup import upgrade
 from bakebook.database.store import Store, new_id
 from bakebook.errors import BadInput
 from bakebook.serving.auth import make_token
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'service.db'}")
-    upgrade(store)
-    yield store
-    store.close()
-
-
-def stored(**more: Any) -> dict[str, Any]:
-    """A prediction as the store takes it."""
-    row = {
-        "id": new_id(),
-        "made_at": datetime.now(UTC),
-        "request_id": "r",
-        "caller": "me",
-        "model_version": "m",
-        "inputs": {"size": 1.0},
-        "predicted": "a",
-        "probabilities": None,
-        "uncertainty": 0.2,
-        "latency_ms": 1.0,
-    }
-    return row | more
 
 
 def test_a_label_is_recorded_once_and_can_be_corrected(store: Store) -> None:

@@ -1,16 +1,13 @@
 """Labelled predictions become rows of the table."""
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
+from conftest import stored
 
 from bakebook.contracts import Input, ModelFile, ReadOptions, Signature
-from bakebook.database.backup import upgrade
-from bakebook.database.store import Store, new_id
+from bakebook.database.store import Store
 from bakebook.datasets.export import Exported, export
 from bakebook.errors import BadInput
 from bakebook.tables import labelled
@@ -27,31 +24,6 @@ SIGNATURE = Signature(
     ),
     reading=ReadOptions(columns={"size": "number", "noise": "number", "colour": "text"}),
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path / 'service.db'}")
-    upgrade(store)
-    yield store
-    store.close()
-
-
-def stored(**more: Any) -> dict[str, Any]:
-    """A prediction as the store takes it."""
-    row = {
-        "id": new_id(),
-        "made_at": datetime.now(UTC),
-        "request_id": "r",
-        "caller": "me",
-        "model_version": "m",
-        "inputs": {"size": 1.0},
-        "predicted": "a",
-        "probabilities": None,
-        "uncertainty": 0.2,
-        "latency_ms": 1.0,
-    }
-    return row | more
 
 
 def test_labelled_predictions_become_rows_of_the_table(store: Store, table: pd.DataFrame, tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ def list_estimators(
 ) -> None:
     """List what `train: estimator` can be, and which estimators export to ONNX."""
     with reported():
-        from bakebook.contract.project import package_name
+        from bakebook.contract.project import load, package_name
         from bakebook.models.onnx_support import listed
-        from bakebook.params import Task, stage
+        from bakebook.params import Task
 
-        chosen: Any = task or stage("prepare")["task"]
+        chosen: Any = task or load(ROOT).section("prepare", "task")["task"]
         if chosen not in get_args(Task):
             raise BadInput(
                 f"there is no task '{chosen}'", f"nb estimators {' or '.join(get_args(Task))}"

@@ -48,6 +48,16 @@ class Project:
     def stages(self) -> Any:
         return self.pipeline.get("stages") or {}
 
+    def section(self, name: str, *keys: str) -> Any:
+        """A section of params.yaml. Raises BadInput when one of the keys has no value there."""
+        values = self.params.get(name)
+        for key in keys:
+            if not isinstance(values, dict) or values.get(key) is None:
+                raise BadInput(
+                    f"params.yaml has no '{name}.{key}'", "add it; git diff params.yaml may show it"
+                )
+        return values
+
     def files(self, stage: str, *lists: str) -> list[str]:
         """The paths of a stage's deps, outs, metrics or plots, with `${...}` replaced from
         params.yaml.

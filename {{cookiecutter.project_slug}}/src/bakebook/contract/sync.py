@@ -77,7 +77,11 @@ def new(root: Path, name: str) -> list[str]:
 
 def _declared(path: Path) -> set[str]:
     cell = notebooks.parameters_cell(notebooks.read(path))
-    return {parameter.name for parameter in notebooks.parameters(cell)} if cell else set()
+    try:
+        return {parameter.name for parameter in notebooks.parameters(cell)} if cell else set()
+    except SyntaxError as error:
+        what = f"the parameters cell of notebooks/{path.name} is not valid Python ({error.msg})"
+        raise BadInput(what, "fix it, then run nb new again") from None
 
 
 def _sync_notebook(project: Project, path: Path) -> bool:

@@ -21,8 +21,6 @@ _labelled = predictions.outerjoin(
     labels,
     sa.and_(labels.c.prediction_id == predictions.c.id, _is_newest),
 )
-
-
 WITH_LABEL = sa.select(
     *predictions.c,
     labels.c.label,

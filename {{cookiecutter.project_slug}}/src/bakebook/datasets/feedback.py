@@ -23,8 +23,8 @@ def take_feedback(root: Path, file: Path) -> list[str]:
     label replaces one.
     """
     project = load(root)
-    ingest = project.params["ingest"]
-    target = str(project.params["prepare"]["target"])
+    ingest = project.section("ingest", "columns", "feedback")
+    target = str(project.section("prepare", "target")["target"])
     if not file.is_file():
         raise BadInput(f"there is no file {file}", f"nb db export {file}")
     given = labelled.read(file, ReadOptions(columns=dict(ingest["columns"])))

@@ -27,6 +27,16 @@ from bakebook.validation.draft import draft
 MOST_NAMED = 20  # columns in a message
 
 
+# What this module reads of params.yaml, beside what it writes
+READ = {
+    "ingest": ("source", "missing", "columns", "feedback"),
+    "prepare": ("target", "task", "roles"),
+    "train": ("hyperparameters",),
+    "evaluate": ("criteria",),
+    "describe": ("intended_use", "not_for", "limits", "data_name", "data_source", "data_license"),
+}
+
+
 @dataclass(frozen=True)
 class Request:
     """What a person says about the table; what is empty is guessed,
@@ -66,6 +76,8 @@ def use(root: Path, request: Request) -> list[str]:
     description.
     """
     project = load(root)
+    for name, keys in READ.items():
+        project.section(name, *keys)
     source = request.source or str(project.params["ingest"]["source"])
     with fetched(root, source, request.query) as found:
         with ThreadPoolExecutor(1) as thread:  # this import takes as long as a small table

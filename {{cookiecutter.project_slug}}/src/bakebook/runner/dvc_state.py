@@ -15,11 +15,7 @@ from ruamel.yaml.error import YAMLError
 from bakebook.files import dvc_hash
 
 OBJECT_NAME = re.compile(r"[0-9a-f]{30}(\.dir)?")
-
-
 HASH = re.compile(r"[0-9a-f]{32}(\.dir)?")
-
-
 STILL_WRITTEN_S = 60  # since the last byte, within which a file may be growing
 
 

@@ -19,11 +19,7 @@ from bakebook.tables.dtypes import (
 from bakebook.tables.values import LONGEST_VALUE
 
 BLOCK_BYTES = 1 << 20
-
-
 UTF_8 = codec("utf-8")
-
-
 CSV_ERRORS = (UnicodeError, LookupError, csv.Error)
 
 

@@ -23,26 +23,12 @@ if TYPE_CHECKING:
 
 
 router = APIRouter()
-
-
 CSV = "text/csv"
-
-
 PARQUET = "application/vnd.apache.parquet"
-
-
 BINARY = "application/octet-stream"  # is taken as Parquet
-
-
 BLOCK_BYTES = 1 << 16  # of a file that are sent together
-
-
 MEMORY_BYTES = 1 << 20  # of a file that need no disk
-
-
 TABLE: dict[str, object] = {"schema": {"type": "string", "format": "binary"}}
-
-
 FILE = {CSV: TABLE, PARQUET: TABLE}
 
 

@@ -14,11 +14,7 @@ from bakebook.serving.service import Service
 from bakebook.tables.values import as_text
 
 FOLDER = Path(__file__).with_name("templates")
-
-
 PAGES = {"/": "Predict", "/label": "Label", "/history": "History", "/card": "Model"}
-
-
 MOST_FIELDS = 10_000
 
 

@@ -17,8 +17,6 @@ from bakebook.tables.dtypes import codec, unique
 from bakebook.tables.values import LONGEST_VALUE
 
 BLOCK_BYTES = 1 << 24  # that Arrow parses at a time; no row may be longer
-
-
 FIX_FILE = "fix the file, or run nb data use to inspect it again"
 
 

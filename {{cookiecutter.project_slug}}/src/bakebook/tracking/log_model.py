@@ -28,11 +28,7 @@ RUNTIME_FILES = (
     "tables/__init__.py",
     "tables/values.py",
 )
-
-
 RUNTIME_REQUIREMENTS = ("mlflow", "onnxruntime", "pandas")
-
-
 COLUMN_TYPES = {"numeric": "double", "boolean": "boolean", "datetime": "datetime"}
 
 
