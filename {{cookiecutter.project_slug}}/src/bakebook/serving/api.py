@@ -1,17 +1,29 @@
 """The routes for programs."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
+from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from bakebook.database.queries import Filter
-from bakebook.serving.dependencies import Anyone, JsonBody, MayLabel, MayPredict, TheService
+from bakebook.serving.dependencies import (
+    PREDICT,
+    Anyone,
+    JsonBody,
+    MayLabel,
+    MayPredict,
+    TheService,
+    bearer,
+    get_caller,
+    get_json,
+    get_service,
+)
 from bakebook.serving.messages import MOST_LABELS, Label, ModelInfo, Page, Recorded
 from bakebook.serving.problems import (
     ASKED,
@@ -34,13 +46,6 @@ def _json_content(schema: Mapping[str, object], many: Mapping[str, object]) -> d
     return {"application/json": {"schema": {"anyOf": [schema, array]}}}
 
 
-@router.post(
-    "/predict",
-    response_class=Response,
-    responses=documented(*SENT)
-    | {200: {"description": "The predictions", "content": _json_content(ANSWER, {})}},
-    openapi_extra={"requestBody": {"required": True, "content": _json_content(ROW, {})}},
-)
 async def predict(
     request: Request, caller: MayPredict, service: TheService, body: JsonBody
 ) -> Response:
@@ -52,6 +57,33 @@ async def predict(
         rows, served, caller, request_id=state.request_id, started=state.started
     )
     return Response(to_json(answers if is_list else answers[0]), media_type="application/json")
+
+
+class DirectRoute(APIRoute):
+    """`/predict` without FastAPI's resolution of dependencies, which takes a fifth of a request.
+
+    It calls what `predict` declares; the declaration still describes the route.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def handle(request: Request) -> Response:
+            service = await get_service(request)
+            caller = await get_caller(request, service, PREDICT, await bearer(request))
+            return await predict(request, caller, service, await get_json(request))
+
+        return handle
+
+
+router.add_api_route(
+    "/predict",
+    predict,
+    methods=["POST"],
+    route_class_override=DirectRoute,
+    response_class=Response,
+    responses=documented(*SENT)
+    | {200: {"description": "The predictions", "content": _json_content(ANSWER, {})}},
+    openapi_extra={"requestBody": {"required": True, "content": _json_content(ROW, {})}},
+)
 
 
 @router.post(

@@ -40,9 +40,11 @@ async def get_caller(
     return caller
 
 
+PREDICT = SecurityScopes(["predict"])
+FEEDBACK = SecurityScopes(["feedback"])
 Anyone = Annotated[Caller, Security(get_caller)]
-MayPredict = Annotated[Caller, Security(get_caller, scopes=["predict"])]
-MayLabel = Annotated[Caller, Security(get_caller, scopes=["feedback"])]
+MayPredict = Annotated[Caller, Security(get_caller, scopes=PREDICT.scopes)]
+MayLabel = Annotated[Caller, Security(get_caller, scopes=FEEDBACK.scopes)]
 
 
 async def get_json(request: Request) -> bytes:

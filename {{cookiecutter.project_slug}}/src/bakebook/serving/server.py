@@ -1,5 +1,6 @@
 """Runs the service until it receives a signal to end."""
 
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ def serve(settings: Settings) -> None:
             timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
             timeout_keep_alive=KEEP_ALIVE_S,
         )
+        gc.freeze()  # what lives as long as the service is not searched for garbage again
         Server(config).run(sockets=[listener])
         typer.echo("the service has stopped")
 
