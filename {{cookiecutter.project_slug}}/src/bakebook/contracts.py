@@ -28,9 +28,8 @@ class ReadOptions(Contract):
     delimiter: str = ","
     decimal: str = "."
     missing: tuple[str, ...] = ("",)
-    columns: dict[str, str] = Field(
-        default_factory=dict
-    )  # dtype of each column; empty: every column is text
+    # Dtype of each column; empty: every column is text
+    columns: dict[str, str] = Field(default_factory=dict)
 
 
 class Input(Contract):
@@ -54,9 +53,8 @@ class Schema(Contract):
     task: Task
     classes: tuple[str, ...] | None = None
     inputs: tuple[Input, ...]
-    excluded: dict[str, str] = Field(
-        default_factory=dict
-    )  # columns that are not inputs: their roles
+    # Columns that are not inputs: their roles
+    excluded: dict[str, str] = Field(default_factory=dict)
 
 
 class SplitReport(Contract):

@@ -1,7 +1,7 @@
 """Everything that can go wrong through no fault of the code, as one family of exceptions."""
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 LONGEST_QUOTE = 300  # characters of somebody else's error message that are repeated
@@ -93,6 +93,12 @@ def first_line(error: BaseException | str) -> str:
     lines = str(error).strip().splitlines()
     line = lines[0] if lines else type(error).__name__
     return line if len(line) <= LONGEST_QUOTE else f"{line[:LONGEST_QUOTE]}…"
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """The first `most` names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 def did_you_mean(name: object, known: Iterable[object], cutoff: float = 0.6) -> str:

@@ -5,9 +5,10 @@ finished.
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bakebook.errors import BadInput
 from bakebook.paths import ROOT
 
 PART = ".part"  # ends the name of a file that is not finished yet
@@ -29,6 +30,22 @@ def write_text(text: str, path: Path) -> None:
     """Writes a text file atomically, as UTF-8 with `\\n` on every system."""
     with atomic(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_pyproject(root: Path, *keys: str) -> str:
+    """The text under these keys of `pyproject.toml`. Raises BadInput when there is none."""
+    import tomllib  # takes milliseconds, and few commands need it
+
+    value: object = None
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        value = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        for key in keys:
+            value = value[key]  # type: ignore[index]
+    *sections, name = keys
+    if not isinstance(value, str):
+        what = f"pyproject.toml has no [{'.'.join(sections)}] with '{name}'"
+        raise BadInput(what, f'write it there: {name} = "…"')
+    return value
 
 
 def staged(path: Path) -> Path:

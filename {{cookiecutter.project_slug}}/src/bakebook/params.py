@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Interval, MinLen
 
-from bakebook.errors import BadInput
+from bakebook.errors import BadInput, first_line
 from bakebook.paths import PARAMS
 
 Share = Annotated[float, Interval(gt=0, lt=1)]
@@ -65,8 +65,18 @@ def stage(name: str) -> dict[str, object]:
     return sections[name]
 
 
-def _reason(error: Exception) -> str:
+def problem_of(error: Exception) -> str:
+    """What a YAML parser found, without the lines around it."""
+    return first_line(getattr(error, "problem", None) or error)
+
+
+def line_of(error: Exception) -> int | None:
+    """The line at which a YAML parser stopped, from 1."""
     mark = getattr(error, "problem_mark", None)
-    line = f"line {mark.line + 1}: " if mark else ""
-    problem = str(getattr(error, "problem", None) or error)
-    return line + problem.split("\n")[0]
+    return mark.line + 1 if mark else None
+
+
+def _reason(error: Exception) -> str:
+    line = line_of(error)
+    problem = problem_of(error)
+    return f"line {line}: {problem}" if line else problem

@@ -15,9 +15,8 @@ def project_root(start: Path) -> Path:
 
 ROOT = project_root(Path.cwd())
 PARAMS = ROOT / "params.yaml"
-STATE = (
-    Path(".dvc") / "tmp" / "nb"
-)  # relative to a project's root: what `nb run` remembers; safe to delete
+# Relative to a project's root: what `nb run` remembers; safe to delete
+STATE = Path(".dvc") / "tmp" / "nb"
 SEARCHES = ROOT / STATE / "searches"
 
 TABLE = ROOT / "data" / "interim" / "table.parquet"

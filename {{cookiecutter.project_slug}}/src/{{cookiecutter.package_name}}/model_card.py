@@ -11,6 +11,7 @@ from importlib.metadata import version
 from sklearn.pipeline import Pipeline
 
 from bakebook.contracts import Input, Metrics, Schema, Signature, SplitReport, ValidationResult
+from bakebook.errors import first_few
 from bakebook.models import estimators
 from bakebook.validation.report import counts
 
@@ -87,9 +88,8 @@ def body(card: str) -> str:
 
 
 def _front_matter(about: About, table: TableSource, results: Results) -> str:
-    with (
-        warnings.catch_warnings()
-    ):  # tqdm warns that ipywidgets is missing, with a path of this machine
+    # tqdm warns that ipywidgets is missing, with a path of this machine
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")
         from huggingface_hub import EvalResult, ModelCardData
 
@@ -169,10 +169,7 @@ def _data(table: TableSource, results: Results) -> str:
 
 def _range(column: Input) -> str:
     if column.levels is not None:
-        named = [level or "(none)" for level in column.levels[:MOST_LEVELS]]
-        others = len(column.levels) - len(named)
-        more = f" and {others} more" if others else ""
-        return ", ".join(named) + more
+        return first_few([level or "(none)" for level in column.levels], MOST_LEVELS)
     return f"{column.minimum} to {column.maximum}" if column.minimum is not None else ""
 
 

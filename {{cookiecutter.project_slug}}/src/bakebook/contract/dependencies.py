@@ -22,9 +22,8 @@ def derived(project: Project, stage: str) -> list[str]:
     for value in _texts(project.params.get(stage)):
         if value.startswith(f"{project.package}.") and all(map(str.isidentifier, value.split("."))):
             used |= files_of(value, source)
-    paths = {
-        _dependency(file, source) for file in used if file.stat().st_size
-    }  # DVC warns of empty files
+    # DVC warns of empty files
+    paths = {_dependency(file, source) for file in used if file.stat().st_size}
     return [f"notebooks/{stage}.ipynb", *sorted(paths)]
 
 

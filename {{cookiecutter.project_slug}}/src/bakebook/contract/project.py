@@ -5,7 +5,6 @@ they stand on.
 import io
 import os
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +20,8 @@ from ruamel.yaml.events import AliasEvent
 
 from bakebook.contract import notebooks
 from bakebook.errors import BadInput, first_line
-from bakebook.files import write_text
+from bakebook.files import read_pyproject, write_text
+from bakebook.params import line_of, problem_of
 
 LARGEST_YAML = 1024 * 1024  # bytes; a table of thousands of columns has a line for each
 LISTS = ("deps", "params", "outs", "metrics", "plots")
@@ -125,12 +125,7 @@ def load(root: Path) -> Project:
 
 def package_name(root: Path) -> str:
     """The name of the project's own package, from `[tool.bakebook]` of pyproject.toml."""
-    try:
-        content = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-        return str(content["tool"]["bakebook"]["package"])
-    except (OSError, ValueError, KeyError, TypeError):
-        remedy = 'write the name of your package there: package = "…"'
-        raise BadInput("pyproject.toml has no [tool.bakebook] with 'package'", remedy) from None
+    return read_pyproject(root, "tool", "bakebook", "package")
 
 
 def load_package(root: Path, module: str) -> ModuleType:
@@ -228,9 +223,9 @@ def _refuse_aliases(name: str, text: str) -> None:
 
 
 def _yaml_failure(name: str, error: YAMLError) -> BadInput:
-    mark = getattr(error, "problem_mark", None)
-    where = f"{name}:{mark.line + 1}" if mark else name
-    problem = str(getattr(error, "problem", None) or error).split("\n")[0]
+    line = line_of(error)
+    where = f"{name}:{line}" if line else name
+    problem = problem_of(error)
     duplicate = re.match(r"found duplicate key \"?(.+?)\"? with", problem)
     if duplicate:
         return BadInput(f"{where}: the key '{duplicate[1]}' stands twice", "keep one of them")

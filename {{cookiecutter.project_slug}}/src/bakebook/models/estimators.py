@@ -13,11 +13,8 @@ from sklearn.pipeline import Pipeline
 from bakebook.errors import BadInput, did_you_mean, first_line
 from bakebook.params import Task
 
-GROUPS = (
-    "lightgbm",
-    "xgboost",
-    "torch",
-)  # dependency groups of pyproject.toml, named after what they install
+# Dependency groups of pyproject.toml, named after what they install
+GROUPS = ("lightgbm", "xgboost", "torch")
 # What makes a family quiet, and its results the same on any number of threads
 SETTINGS: dict[str, dict[str, object]] = {
     "lightgbm": {"verbose": -1, "deterministic": True, "force_row_wise": True},

@@ -71,9 +71,8 @@ class Model:
         """
         inputs = self.signature.inputs
         if self._is_numeric:
-            with contextlib.suppress(
-                KeyError, TypeError, ValueError
-            ):  # below, the faulty column is named
+            # Below, the faulty column is named
+            with contextlib.suppress(KeyError, TypeError, ValueError):
                 together = np.array([columns[column.name] for column in inputs], dtype=np.float32)
                 return list(together[..., np.newaxis])
         return [tensor for column in inputs for tensor in _tensors_of(column, columns)]

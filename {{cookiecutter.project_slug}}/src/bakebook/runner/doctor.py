@@ -15,7 +15,7 @@ from pathlib import Path
 from bakebook.contract.check import SYNC, check
 from bakebook.contract.project import load
 from bakebook.contract.sync import sync
-from bakebook.errors import BadInput, Failure
+from bakebook.errors import BadInput, Failure, first_few
 from bakebook.files import PART
 from bakebook.paths import LIBRARY, STATE
 from bakebook.runner.dvc_state import (
@@ -104,8 +104,7 @@ def _library(root: Path) -> Findings:
     now = library_hashes(library)
     names = sorted(name for name in baked.keys() | now.keys() if baked.get(name) != now.get(name))
     if names:
-        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-        what = f"it differs from the template's version: {', '.join(names[:MOST_NAMED])}{more}"
+        what = f"it differs from the template's version: {first_few(names, MOST_NAMED)}"
         yield Finding(what, "cruft update merges later versions with your changes", is_note=True)
 
 

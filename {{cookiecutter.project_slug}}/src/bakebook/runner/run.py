@@ -123,9 +123,8 @@ def _papermill(
 
     # papermill would format the injected cell with black where it is installed
     sys.modules.setdefault("black", None)  # type: ignore[arg-type]
-    logging.getLogger("papermill").setLevel(
-        logging.CRITICAL
-    )  # its messages are one sentence of ours
+    # Its messages are one sentence of ours
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     papermill_engines.register("stage", StageEngine)
     sections = params.read(project.root / "params.yaml")
     values = sections.get(name) or {}

@@ -59,9 +59,8 @@ def search(
     drawn = plan.trials if plan.search == "random" and listed else None
     study = _study(journals / f"{journal_name(model, X, y, plan, drawn)}.log")
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the notebook shows the same when trials come from the journal
+        # The notebook shows the same when trials come from the journal
+        warnings.simplefilter("ignore")
         _try_all(study, problem, distributions, listed)
     trials = _finished(study)
     if plan.search != "grid" and plan.trials:
@@ -91,13 +90,8 @@ def _try_all(
             study.tell(trial, _score(study, trial, problem))
         except optuna.TrialPruned:
             study.tell(trial, state=TrialState.PRUNED)
-        except (
-            BadInput,
-            OSError,
-            MemoryError,
-            BrokenProcessPool,
-        ):  # not the fault of this combination
-            raise
+        except (BadInput, OSError, MemoryError, BrokenProcessPool):
+            raise  # not the fault of this combination
         except Exception as error:
             trial.set_user_attr("cause", first_line(error))
             study.tell(trial, state=TrialState.FAIL)

@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 COMPLETE = "complete"
-MEASURES = (
-    "trial",
-    "state",
-    "score",
-    "spread",
-)  # the columns of trials.csv before the hyperparameters
+# The columns of trials.csv before the hyperparameters
+MEASURES = ("trial", "state", "score", "spread")
 
 
 @dataclass(frozen=True)

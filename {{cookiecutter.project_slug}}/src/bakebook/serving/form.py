@@ -64,10 +64,8 @@ def example(signature: Signature) -> dict[str, str]:
 
 def values(signature: Signature, written: Mapping[str, str]) -> Row:
     """A row that was typed, read like a row of a file. Raises WrongRows with every fault."""
-    from bakebook.serving.uploads import (
-        converted,
-        texts,
-    )  # imports Arrow, which the start does not need
+    # Imports Arrow, which the start does not need
+    from bakebook.serving.uploads import converted, texts
 
     columns = {name: texts([value]) for name, value in written.items()}
     return converted(columns, signature)[0]

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from typing_extensions import TypedDict
 
 from bakebook.contracts import Example, Input, Signature
+from bakebook.errors import first_few
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE
 
@@ -112,10 +113,8 @@ def describe(column: Input, minimum: object = None, maximum: object = None) -> s
             f"{column.role}, trained on {minimum or column.minimum} to {maximum or column.maximum}"
         )
     if column.levels is not None:
-        named = [level or "(none)" for level in column.levels[:MOST_LEVELS]]
-        others = len(column.levels) - len(named)
-        more = f" and {others} more" if others else ""
-        return f"categorical, trained on: {', '.join(named)}{more}"
+        levels = [level or "(none)" for level in column.levels]
+        return f"categorical, trained on: {first_few(levels, MOST_LEVELS)}"
     return column.role
 
 

@@ -54,10 +54,7 @@ def left_open(root: Path) -> list[OpenRunFile]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             found.append(OpenRunFile(root, OpenRun(**content)))
-        except (
-            ValueError,
-            TypeError,
-        ):  # cut off by a power failure: nothing can be learned from it
+        except (ValueError, TypeError):  # cut off by a power failure
             path.replace(path.with_suffix(".broken"))
     return found
 

@@ -26,11 +26,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 INTERRUPT_GRACE_S = 2  # that an interrupted stage waits for its run to be open
-OUTPUTS = (
-    ":!dvc.lock",
-    ":!models",
-    ":!reports",
-)  # whose changes do not make the working tree dirty
+# Whose changes do not make the working tree dirty
+OUTPUTS = (":!dvc.lock", ":!models", ":!reports")
 
 
 class Tracking:

@@ -5,7 +5,6 @@ processes, its errors in one sentence.
 import os
 import re
 import ssl
-import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakebook.errors import NoSpace, Unreachable, first_line, out_of_space
+from bakebook.files import read_pyproject
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,9 +29,8 @@ QUIET = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
 HEALTH_TIMEOUT_S = 3
 LOCK_TIMEOUT_S = 60
 SQLITE = "sqlite:///"
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development"
-}  # MLflow's page for training, not for chats
+# MLflow's page for training, not for chats
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 
 class Store:
@@ -49,8 +48,8 @@ class Store:
     @cached_property
     def experiment(self) -> str:
         """The name of the experiment: MLFLOW_EXPERIMENT_NAME, else the project's name."""
-        pyproject = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))
-        return os.environ.get("MLFLOW_EXPERIMENT_NAME") or pyproject["project"]["name"]
+        given = os.environ.get("MLFLOW_EXPERIMENT_NAME")
+        return given or read_pyproject(self.root, "project", "name")
 
     @property
     def shown(self) -> str:
