@@ -13,12 +13,20 @@ Stage = Annotated[
 ]
 
 
-def run(stage: Stage) -> None:
+def run(
+    stage: Stage,
+    keep_kernel: Annotated[
+        bool,
+        typer.Option(
+            "--keep-kernel", help="When a cell raises, wait, so that you can look into its kernel."
+        ),
+    ] = False,
+) -> None:
     """Run the notebook of one stage with the parameters of params.yaml (`dvc repro` calls this)."""
     with reported():
         from bakebook.runner.run import run
 
-        run(ROOT, stage)
+        run(ROOT, stage, keep_kernel)
 
 
 def check(

@@ -21,6 +21,7 @@ def check(project: Project) -> list[Fault]:
         faults += _stage(project, name)
     for name in project.notebooks:
         faults += _form(project, name)
+    project.sources.remember()
     return faults
 
 

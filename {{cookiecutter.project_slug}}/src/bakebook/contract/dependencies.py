@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bakebook.contract import notebooks
-from bakebook.contract.imports import files_of, imported_files
 from bakebook.contract.project import Project
 from bakebook.paths import LIBRARY
 
@@ -17,13 +16,13 @@ def derived(project: Project, stage: str) -> list[str]:
 
     A parameter may name code too, such as `train: estimator: package.networks.NetworkClassifier`.
     """
-    source = project.root / "src"
-    used = imported_files(notebooks.statements(project.notebooks[stage]), source)
+    sources = project.sources
+    used = sources.imported_by(notebooks.statements(project.notebooks[stage]))
     for value in _texts(project.params.get(stage)):
         if value.startswith(f"{project.package}.") and all(map(str.isidentifier, value.split("."))):
-            used |= files_of(value, source)
+            used |= sources.named(value)
     # DVC warns of empty files
-    paths = {_dependency(file, source) for file in used if file.stat().st_size}
+    paths = {_dependency(file, sources.folder) for file in used if file.stat().st_size}
     return [f"notebooks/{stage}.ipynb", *sorted(paths)]
 
 

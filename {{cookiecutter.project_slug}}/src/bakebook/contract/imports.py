@@ -1,34 +1,25 @@
-"""Which source files a notebook or a module imports, directly or through others."""
+"""What Python statements import."""
 
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of a statement
 
 
-def imported_files(statements: list[ast.stmt], source: Path) -> set[Path]:
-    """The files below the folder `source` that the statements import, transitively. Raises
-    SyntaxError.
+def imported_names(statements: list[ast.stmt], folder: Path, source: Path) -> list[str]:
+    """What code in `folder` imports, as dotted names: a.b.c for `from a.b import c`. Relative
+    imports are resolved within the folder `source`; raises SyntaxError where one leaves it.
     """
-    tree = ast.Module(statements, [])
-    return _closure(_imports(tree, source, source), source)
-
-
-def with_imports(file: Path, source: Path) -> set[Path]:
-    """A file below the folder `source` and the files there that it imports, transitively. Raises
-    SyntaxError.
-    """
-    return _closure({file}, source)
-
-
-def files_of(dotted: str, source: Path) -> set[Path]:
-    """The files that a dotted path names, such as package.networks.NetworkClassifier, and what they
-    import.
-    """
-    return _closure(_files(source, dotted.split(".")), source)
+    names = []
+    for node in _import_statements(statements):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        else:
+            origin = _origin(node, folder, source)
+            names += [".".join([*origin, alias.name]) for alias in node.names]
+    return names
 
 
 def top_level_names(statements: list[ast.stmt]) -> set[str]:
@@ -78,37 +69,6 @@ def _is_module(source: Path, parts: list[str]) -> bool:
     return place.is_dir() or any(place.parent.glob(f"{place.name}.*"))
 
 
-def _closure(start: Iterable[Path], source: Path) -> set[Path]:
-    found: set[Path] = set()
-    waiting = set(start)
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting |= _imports_of(file, source)
-    return found
-
-
-@cache
-def _imports_of(file: Path, source: Path) -> set[Path]:
-    shown = f"src/{file.relative_to(source).as_posix()}"
-    return _imports(ast.parse(file.read_bytes(), filename=shown), file.parent, source)
-
-
-def _imports(tree: ast.Module, folder: Path, source: Path) -> set[Path]:
-    """The files below `source` that a module in `folder` imports itself."""
-    found: set[Path] = set()
-    for node in _import_statements(tree.body):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found |= _files(source, alias.name.split("."))
-        else:
-            parts = _origin(node, folder, source)
-            for alias in node.names:
-                found |= _files(source, [*parts, alias.name])
-    return found
-
-
 def _import_statements(
     body: Iterable[ast.AST], skipped: type[ast.stmt] | tuple[()] = ()
 ) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -134,16 +94,3 @@ def _origin(node: ast.ImportFrom, folder: Path, source: Path) -> list[str]:
     if not base.is_relative_to(source) or base == source:
         raise SyntaxError("a relative import leaves the package")
     return [*base.relative_to(source).parts, *parts]
-
-
-def _files(source: Path, parts: list[str]) -> set[Path]:
-    """The files that `import a.b.c` executes: the `__init__.py` of each package on the way, and the
-    module.
-    """
-    found = set()
-    for end in range(1, len(parts) + 1):
-        place = source.joinpath(*parts[:end])
-        for candidate in (place / "__init__.py", place.with_name(f"{place.name}.py")):
-            if candidate.is_file():
-                found.add(candidate)
-    return found

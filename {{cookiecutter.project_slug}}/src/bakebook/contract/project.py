@@ -19,9 +19,11 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
 from bakebook.contract import notebooks
+from bakebook.contract.sources import Sources
 from bakebook.errors import BadInput, first_line
 from bakebook.files import read_pyproject, write_text
 from bakebook.params import line_of, problem_of
+from bakebook.paths import STATE
 
 LARGEST_YAML = 1024 * 1024  # bytes; a table of thousands of columns has a line for each
 LISTS = ("deps", "params", "outs", "metrics", "plots")
@@ -43,6 +45,11 @@ class Project:
     def package(self) -> str:
         """The name of the project's own package."""
         return package_name(self.root)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """The library and the project's own package."""
+        return Sources(self.root / "src", self.root / STATE / "imports.json")
 
     @property
     def stages(self) -> Any:

@@ -8,16 +8,20 @@ import sys
 import time
 from bisect import bisect
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import zmq
 from jupyter_client.manager import AsyncKernelManager
+from nbclient.util import run_sync
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager
 from traitlets.config import Config
 
 from bakebook.contract.notebooks import Notebook, heading, text_of
+from bakebook.errors import first_line
+from bakebook.runner.kept_kernel import KeptKernel
 
 SHOWN_LINES = 5  # of a failing cell, and of what it had printed
 IOPUB_TIMEOUT_S = 60
@@ -34,6 +38,8 @@ class StageKernel(AsyncKernelManager):
             "bakebook.runner.kernel",
             "-f",
             connection_file,
+            # It warns that what it sends could be read, which stays on this machine
+            *(["--log-level=ERROR"] if self.transport_encryption == "disabled" else []),
             *(extra_arguments or []),
         ]
 
@@ -46,19 +52,35 @@ class StageKernel(AsyncKernelManager):
         """
 
 
+class KernelGone(Exception):
+    """A kernel that was kept has ended, or is at work; papermill reports why its cell raised."""
+
+
 class StageClient(PapermillNotebookClient):
     """papermill's client; a kernel whose cell did not finish is killed, with everything that it
     started.
     """
 
     progress: "Progress"
+    kept: KeptKernel | None
 
     def papermill_execute_cells(self) -> None:
         try:
             super().papermill_execute_cells()
+            if self.kept:
+                self._keep(self.kept)
         except BaseException:
             self.shutdown_kernel = "immediate"
             raise
+
+    def _keep(self, kept: KeptKernel) -> None:
+        """Waits where a cell raised, and then raises KernelGone."""
+        outputs = [output for cell in self.nb.cells for output in cell.get("outputs", ())]
+        for output in outputs:
+            if output.output_type == "error":
+                error = f"{output.ename}: {first_line(output.evalue)}"
+                kept.stay(self.progress.number, error, run_sync(self.km.is_alive))
+                raise KernelGone
 
     def process_message(self, message: Any, cell: Any, cell_index: int) -> Any:
         """Shows a progress bar that moves beside the cell."""
@@ -151,6 +173,7 @@ class StageEngine(Engine):
         *,
         progress: Progress,
         check: Callable[[], None],
+        kept: KeptKernel | None = None,
         start_timeout: int = 60,
         **ignored: object,
     ) -> None:
@@ -171,7 +194,12 @@ class StageEngine(Engine):
 
         nb_man.cell_start = cell_start
         nb_man.cell_complete = cell_complete
-        encryption = "auto" if zmq.has("curve") else "disabled"
+        connection = {}
+        if kept:
+            kept.prepare()
+            connection["connection_file"] = str(kept.connection_file)
+        # jupyter console cannot encrypt
+        encryption = "auto" if zmq.has("curve") and not kept else "disabled"
         client = StageClient(
             nb_man,
             kernel_name=kernel_name,
@@ -180,7 +208,9 @@ class StageEngine(Engine):
             timeout_func=progress.remaining,
             iopub_timeout=IOPUB_TIMEOUT_S,
             log=logging.getLogger("papermill"),
-            config=Config(KernelManager={"transport_encryption": encryption}),
+            config=Config(KernelManager={"transport_encryption": encryption, **connection}),
         )
         client.progress = progress
-        client.execute()
+        client.kept = kept
+        with suppress(KernelGone):
+            client.execute()

@@ -37,15 +37,18 @@ class StageFailed(Failure):
     """A notebook raised, took too long, or its kernel died."""
 
 
-def run(root: Path, name: str) -> None:
-    """Runs one stage. Raises BadInput before a kernel starts, any Failure after."""
+def run(root: Path, name: str, keep_kernel: bool = False) -> None:
+    """Runs one stage. Raises BadInput before a kernel starts, any Failure after.
+
+    With `keep_kernel`, the kernel stays for a while after a cell raised.
+    """
     with stoppable():
         project = load(root)
         require(project, name)
         with alone(root, name):
             _close_abandoned_runs(root)
             with Tracking(project, name) as tracking:
-                _execute(project, name, tracking)
+                _execute(project, name, tracking, keep_kernel)
 
 
 def _close_abandoned_runs(root: Path) -> None:
@@ -68,7 +71,7 @@ def _note_reads(project: Project, name: str, cell_at: Callable[[int], int]) -> N
         )
 
 
-def _execute(project: Project, name: str, tracking: Tracking) -> None:
+def _execute(project: Project, name: str, tracking: Tracking, keep_kernel: bool) -> None:
     """Writes outputs and executed notebook; a failed notebook is kept beside its place, under
     another name.
     """
@@ -80,7 +83,7 @@ def _execute(project: Project, name: str, tracking: Tracking) -> None:
     failed.unlink(missing_ok=True)
     tracking.executed = failed
     try:
-        cell_at = _papermill(project, name, running, tracking, outputs)
+        cell_at = _papermill(project, name, running, tracking, outputs, keep_kernel)
         notebook = notebooks.normalised(notebooks.read(running), project.root)
         notebooks.write(notebook, outputs.staging / executed(name))
         _note_reads(project, name, cell_at)
@@ -111,7 +114,12 @@ def _keep_failed(running: Path, failed: Path, root: Path) -> None:
 
 
 def _papermill(
-    project: Project, name: str, output: Path, tracking: Tracking, outputs: Outputs
+    project: Project,
+    name: str,
+    output: Path,
+    tracking: Tracking,
+    outputs: Outputs,
+    keep_kernel: bool,
 ) -> Callable[[int], int]:
     """Executes the notebook; returns a function that gives the
     code cell that ran at a time (ns).
@@ -120,6 +128,7 @@ def _papermill(
     from papermill.execute import execute_notebook
 
     from bakebook.runner.engine import Progress, StageEngine
+    from bakebook.runner.kept_kernel import KeptKernel
 
     # papermill would format the injected cell with black where it is installed
     sys.modules.setdefault("black", None)  # type: ignore[arg-type]
@@ -144,6 +153,7 @@ def _papermill(
             cwd=source.parent,
             progress=progress,
             check=tracking.check,
+            kept=KeptKernel(project.root, name, timeout) if keep_kernel else None,
         )
     except BaseException:
         if not outputs.raised():  # a Failure says everything in one sentence

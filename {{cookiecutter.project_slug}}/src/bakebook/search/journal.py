@@ -10,7 +10,7 @@ import joblib
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
-from bakebook.contract.imports import with_imports
+from bakebook.contract.sources import Sources
 from bakebook.paths import LIBRARY
 from bakebook.search import cross_validation
 from bakebook.search.plan import Plan
@@ -40,11 +40,12 @@ def source_files(model: Pipeline) -> list[Path]:
     X and y are part of the name themselves, so the code that made them need not be.
     """
     names = {cross_validation.__name__, *_modules(model)}
+    sources = Sources(SOURCE)
     found: set[Path] = set()
     for name in names:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file and Path(file).is_relative_to(SOURCE):
-            found |= with_imports(Path(file), SOURCE)
+            found |= sources.with_imports(Path(file))
     return sorted(found)
 
 
