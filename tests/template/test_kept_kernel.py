@@ -45,9 +45,16 @@ def broken(project: Path) -> Path:
     """A project whose first stage raises in its last cell."""
     path = project / "notebooks" / "ingest.ipynb"
     notebook = json.loads(path.read_text("utf-8"))
-    source = "secret = 41\n1 / (secret - 41)"
-    cell = {"cell_type": "code", "id": "raises", "metadata": {}, "outputs": [], "execution_count": None}
-    notebook["cells"].append(cell | {"source": source})
+    notebook["cells"].append(
+        {
+            "cell_type": "code",
+            "id": "raises",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": "secret = 41\n1 / (secret - 41)",
+        }
+    )
     path.write_text(json.dumps(notebook), encoding="utf-8")
     return project
 
