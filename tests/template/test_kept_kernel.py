@@ -40,22 +40,26 @@ console.expect(pexpect.EOF)
 Command = Callable[..., subprocess.Popen[str]]
 
 
-@pytest.fixture
-def broken(project: Path) -> Path:
-    """A project whose first stage raises in its last cell."""
+def add_cell(project: Path, source: str) -> None:
     path = project / "notebooks" / "ingest.ipynb"
     notebook = json.loads(path.read_text("utf-8"))
     notebook["cells"].append(
         {
             "cell_type": "code",
-            "id": "raises",
+            "id": "last",
             "metadata": {},
             "outputs": [],
             "execution_count": None,
-            "source": "secret = 41\n1 / (secret - 41)",
+            "source": source,
         }
     )
     path.write_text(json.dumps(notebook), encoding="utf-8")
+
+
+@pytest.fixture
+def broken(project: Path) -> Path:
+    """A project whose first stage raises in its last cell."""
+    add_cell(project, "secret = 41\n1 / (secret - 41)")
     return project
 
 
@@ -103,7 +107,7 @@ def test_the_kernel_answers_until_ctrl_c(broken: Path, run: Run, environment: di
         "error: ingest stopped in code cell 8: ZeroDivisionError: division by zero"
         " → read reports/notebooks/ingest.failed.ipynb"
     )
-    assert "raises" in (broken / "reports" / "notebooks" / "ingest.failed.ipynb").read_text("utf-8")
+    assert "secret" in (broken / "reports" / "notebooks" / "ingest.failed.ipynb").read_text("utf-8")
     assert not psutil.pid_exists(kernel)
     assert not (broken / FILE).exists()
     assert not (broken / "data" / "interim" / "table.parquet").exists()
@@ -185,7 +189,9 @@ def test_a_runner_that_is_killed_takes_its_kernel_with_it(broken: Path, run: Run
         assert within(10, lambda: not psutil.pid_exists(kernel))
 
 
-def test_a_stage_that_succeeds_does_not_wait(project: Path, run: Run) -> None:
+@pytest.mark.parametrize("last_cell", ["", "import sys\nsys.exit()"])
+def test_a_stage_that_succeeds_does_not_wait(project: Path, run: Run, last_cell: str) -> None:
+    add_cell(project, last_cell)
     done = run(project, "nb", "run", "ingest", "--keep-kernel")
     assert done.returncode == 0, done.stderr
     assert "kept" not in done.stderr and "WARNING" not in done.stderr

@@ -77,7 +77,8 @@ class StageClient(PapermillNotebookClient):
         """Waits where a cell raised, and then raises KernelGone."""
         outputs = [output for cell in self.nb.cells for output in cell.get("outputs", ())]
         for output in outputs:
-            if output.output_type == "error":
+            # papermill takes sys.exit() for an early end, not for a failure
+            if output.output_type == "error" and output.ename != "SystemExit":
                 error = f"{output.ename}: {first_line(output.evalue)}"
                 kept.stay(self.progress.number, error, run_sync(self.km.is_alive))
                 raise KernelGone
