@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run
-from faults import within
+from faults import gone, within
 from test_contract import replace
 
 pytestmark = pytest.mark.slow
@@ -82,10 +82,6 @@ def keeping(project: Path, environment: dict[str, str]) -> Iterator[subprocess.P
         process.wait()
 
 
-def runs(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
 def said(project: Path) -> str:
     return (project.parent / "said.txt").read_text("utf-8")
 
@@ -111,7 +107,7 @@ def test_the_kernel_answers_until_ctrl_c(broken: Path, run: Run, environment: di
         " → read reports/notebooks/ingest.failed.ipynb"
     )
     assert "secret" in (broken / "reports" / "notebooks" / "ingest.failed.ipynb").read_text("utf-8")
-    assert not runs(kernel)
+    assert gone(kernel)
     assert not (broken / FILE).exists()
     assert not (broken / "data" / "interim" / "table.parquet").exists()
 
@@ -189,7 +185,7 @@ def test_a_runner_that_is_killed_takes_its_kernel_with_it(broken: Path, run: Run
         kernel = int(ask(broken, run, "import os; print(os.getpid())"))
         process.kill()
         process.wait()
-        assert within(10, lambda: not runs(kernel))
+        assert within(10, lambda: gone(kernel))
 
 
 @pytest.mark.parametrize("last_cell", ["", "import sys\nsys.exit()"])
