@@ -81,7 +81,7 @@ def estimators(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """The figures that the figures of docs/benchmarks.md."""
+    """The pipeline against its peers: the figures of docs/benchmarks.md."""
     session.run("python", "benchmarks/pipeline.py", *session.posargs)
 
 

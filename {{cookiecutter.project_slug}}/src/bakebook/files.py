@@ -1,5 +1,5 @@
-"""Files that are written whole or not at all, and where an output waits until its stage has
-finished.
+"""Files that are written whole or not at all, where an output waits until its stage has finished,
+and what `pyproject.toml` says.
 """
 
 import hashlib

@@ -9,8 +9,9 @@ BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # of a statement
 
 
 def imported_names(statements: list[ast.stmt], folder: Path, source: Path) -> list[str]:
-    """What code in `folder` imports, as dotted names: a.b.c for `from a.b import c`. Relative
-    imports are resolved within the folder `source`; raises SyntaxError where one leaves it.
+    """What code in `folder` imports, as dotted names: a.b.c for `from a.b import c`.
+
+    Relative imports are resolved within `source`. Raises SyntaxError where one leaves it.
     """
     names = []
     for node in _import_statements(statements):
