@@ -11,6 +11,10 @@ def main() -> None:
     # Nearly all that a command makes is what it imports, and none of that is garbage
     gc.set_threshold(50_000)
     try:
+        if sys.platform == "linux" and sys.argv[1:2] == ["run"]:
+            from bakebook.warm.command import run_warm
+
+            run_warm()
         from bakebook.cli.main import main as run
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] != "bakebook":

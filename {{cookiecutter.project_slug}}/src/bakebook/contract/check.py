@@ -10,7 +10,7 @@ from bakebook.contract.project import Project
 from bakebook.errors import BadInput, did_you_mean
 
 RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`, not a stage
-SETTINGS = {"stage_timeout": "Positive"}
+SETTINGS = {"stage_timeout": "Positive", "keep_warm": "Seconds"}
 SYNC = "nb sync"  # the remedy of every fault that can be fixed automatically
 
 

@@ -16,14 +16,28 @@ def derived(project: Project, stage: str) -> list[str]:
 
     A parameter may name code too, such as `train: estimator: package.networks.NetworkClassifier`.
     """
+    # DVC warns of empty files
+    files = {file for file in source_files(project, stage) if file.stat().st_size}
+    paths = {_dependency(file, project.sources.folder) for file in files}
+    return [f"notebooks/{stage}.ipynb", *sorted(paths)]
+
+
+def source_files(project: Project, stage: str) -> set[Path]:
+    """The files below `src` that a stage imports or that its parameters name. Raises
+    SyntaxError.
+    """
     sources = project.sources
     used = sources.imported_by(notebooks.statements(project.notebooks[stage]))
-    for value in _texts(project.params.get(stage)):
-        if value.startswith(f"{project.package}.") and all(map(str.isidentifier, value.split("."))):
+    for value in dotted_values(project, stage):
+        if value.startswith(f"{project.package}."):
             used |= sources.named(value)
-    # DVC warns of empty files
-    paths = {_dependency(file, sources.folder) for file in used if file.stat().st_size}
-    return [f"notebooks/{stage}.ipynb", *sorted(paths)]
+    return used
+
+
+def dotted_values(project: Project, stage: str) -> list[str]:
+    """The parameters of a stage that may name code, such as sklearn.ensemble.RandomForestClassifier."""
+    texts = _texts(project.params.get(stage))
+    return [text for text in texts if "." in text and all(map(str.isidentifier, text.split(".")))]
 
 
 def is_derived(project: Project, path: str) -> bool:

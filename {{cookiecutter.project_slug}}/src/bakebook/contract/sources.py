@@ -42,6 +42,22 @@ class Sources:
         """
         return self._with_imports(self._files_of([dotted]))
 
+    def has(self, first: str) -> bool:
+        """Whether a top-level name is a package or module below the folder."""
+        return bool(self._files_of([first])) or (self.folder / first).is_dir()
+
+    def names_in(self, file: Path) -> list[str]:
+        """What a file imports, as dotted names. Raises SyntaxError."""
+        shown = file.relative_to(self.folder).as_posix()
+        version = _version(file)
+        remembered, names = self._names.get(shown, (None, []))
+        if remembered != version:
+            tree = ast.parse(file.read_bytes(), filename=f"src/{shown}")
+            names = imports.imported_names(tree.body, file.parent, self.folder)
+            self._names[shown] = (version, names)
+            self._has_news = True
+        return names
+
     def remember(self) -> None:
         """Writes what is new to `memory`; without its folder, which the first run makes, the next
         command parses again.
@@ -63,19 +79,8 @@ class Sources:
 
     def _imports_of(self, file: Path) -> set[Path]:
         if file not in self._imported:
-            self._imported[file] = self._files_of(self._names_in(file))
+            self._imported[file] = self._files_of(self.names_in(file))
         return self._imported[file]
-
-    def _names_in(self, file: Path) -> list[str]:
-        shown = file.relative_to(self.folder).as_posix()
-        version = _version(file)
-        remembered, names = self._names.get(shown, (None, []))
-        if remembered != version:
-            tree = ast.parse(file.read_bytes(), filename=f"src/{shown}")
-            names = imports.imported_names(tree.body, file.parent, self.folder)
-            self._names[shown] = (version, names)
-            self._has_news = True
-        return names
 
     def _files_of(self, names: Iterable[str]) -> set[Path]:
         """The files that importing the names executes: the `__init__.py` of each package on the

@@ -9,6 +9,7 @@ import time
 from bisect import bisect
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import zmq
@@ -50,6 +51,16 @@ class StageKernel(AsyncKernelManager):
         The method is private to jupyter_client; test_run.py fails when a stage that succeeds prints
         an interrupt.
         """
+
+
+@dataclass(frozen=True)
+class KernelStart:
+    """How the kernel of a stage starts."""
+
+    kept: KeptKernel | None  # if it stays after a cell raised
+    needs: list[str]  # modules that the fork server imports first
+    later: list[str]  # modules that later stages need
+    keep_s: float | None  # that the fork server stays idle; None: as long as it does
 
 
 class KernelGone(Exception):
@@ -174,19 +185,19 @@ class StageEngine(Engine):
         *,
         progress: Progress,
         check: Callable[[], None],
-        kept: KeptKernel | None = None,
+        start: KernelStart,
         start_timeout: int = 60,
         **ignored: object,
     ) -> None:
         check()
-        start = nb_man.cell_start
+        begin = nb_man.cell_start
         complete = nb_man.cell_complete
 
         def cell_start(cell: Any, cell_index: int = 0, **more: Any) -> None:
             if cell.cell_type == "code":
                 check()
                 progress.start(cell, cell_index)
-            start(cell, cell_index=cell_index, **more)
+            begin(cell, cell_index=cell_index, **more)
 
         def cell_complete(cell: Any, cell_index: int = 0, **more: Any) -> None:
             complete(cell, cell_index=cell_index, **more)
@@ -195,12 +206,6 @@ class StageEngine(Engine):
 
         nb_man.cell_start = cell_start
         nb_man.cell_complete = cell_complete
-        connection = {}
-        if kept:
-            kept.prepare()
-            connection["connection_file"] = str(kept.connection_file)
-        # jupyter console cannot encrypt
-        encryption = "auto" if zmq.has("curve") and not kept else "disabled"
         client = StageClient(
             nb_man,
             kernel_name=kernel_name,
@@ -209,9 +214,21 @@ class StageEngine(Engine):
             timeout_func=progress.remaining,
             iopub_timeout=IOPUB_TIMEOUT_S,
             log=logging.getLogger("papermill"),
-            config=Config(KernelManager={"transport_encryption": encryption, **connection}),
+            config=_configuration(start),
         )
         client.progress = progress
-        client.kept = kept
+        client.kept = start.kept
         with suppress(KernelGone):
             client.execute()
+
+
+def _configuration(start: KernelStart) -> Config:
+    """Of kernel manager and provisioner."""
+    # jupyter console cannot encrypt
+    is_encrypted = zmq.has("curve") and not start.kept
+    manager = {"transport_encryption": "auto" if is_encrypted else "disabled"}
+    if start.kept:
+        start.kept.prepare()
+        manager["connection_file"] = str(start.kept.connection_file)
+    provisioner = {"needs": start.needs, "later": start.later, "keep_s": start.keep_s}
+    return Config(KernelManager=manager, WarmProvisioner=provisioner)

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from bakebook.errors import Failure
 from bakebook.runner.processes import die_with_parent
 
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+FORKED = 1  # instead of a parent: the fork server lets the kernel end with its runner
 Opened = list[tuple[object, bool]]  # paths, and whether each is written
 
 
@@ -92,8 +94,12 @@ def main() -> None:
 
     if Path(sys.path[0]).resolve() == Path.cwd():
         del sys.path[0]  # a file in the notebooks' folder must not replace a library
-    die_with_parent(int(os.environ["JPY_PARENT_PID"]))
+    parent = int(os.environ["JPY_PARENT_PID"])
+    if parent != FORKED:
+        die_with_parent(parent)
     sys.addaudithook(FileRecorder(Path(os.environ["NB_ROOT"]), Path(os.environ["NB_RECORD"])))
+    # A notebook of a pipeline shows plain bars, and needs no hint at better ones
+    warnings.filterwarnings("ignore", "IProgress not found")
     StageKernelApp.launch_instance()
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakebook.errors import Busy, Interrupted
 from bakebook.paths import STATE
+from bakebook.warm.command import CALLER
 
 if TYPE_CHECKING:
     import psutil
@@ -36,15 +37,17 @@ def die_with_parent(parent: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def end_with_dvc(stage: str) -> None:
+def end_with_dvc(stage: str, caller: int) -> None:
     """Sends SIGTERM to this process when the DVC that runs the stage ends, for whatever reason.
+
+    `caller` is the process that DVC started: this one, or the one for which it was forked.
 
     A thread polls, because a shell in between may outlive DVC. What DVC starts has the stage's name
     in its environment, DVC itself does not.
     """
     import psutil
 
-    for ancestor in psutil.Process().parents():
+    for ancestor in psutil.Process(caller).parents():
         with suppress(psutil.Error):
             if ancestor.environ().get("DVC_STAGE") != stage:
                 threading.Thread(target=_watch, args=(ancestor,), daemon=True).start()
@@ -73,8 +76,9 @@ def stoppable() -> Iterator[None]:
     for number in _stop_signals():
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup is respected
             before[number] = signal.signal(number, stop)
+    caller = int(os.environ.pop(CALLER, os.getpid()))
     if stage := os.environ.get("DVC_STAGE"):
-        end_with_dvc(stage)
+        end_with_dvc(stage, caller)
     try:
         yield
     finally:

@@ -28,6 +28,7 @@ from bakebook.runner.outputs import Outputs, undeclared_reads
 from bakebook.runner.processes import alone, stoppable
 from bakebook.tracking import open_runs
 from bakebook.tracking.run import Tracking
+from bakebook.warm import needs
 
 # The same in every kernel, so that the same inputs give the same bytes
 FIXED_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
@@ -127,7 +128,7 @@ def _papermill(
     from papermill.engines import papermill_engines
     from papermill.execute import execute_notebook
 
-    from bakebook.runner.engine import Progress, StageEngine
+    from bakebook.runner.engine import KernelStart, Progress, StageEngine
     from bakebook.runner.kept_kernel import KeptKernel
 
     # papermill would format the injected cell with black where it is installed
@@ -137,7 +138,14 @@ def _papermill(
     papermill_engines.register("stage", StageEngine)
     sections = params.read(project.root / "params.yaml")
     values = sections.get(name) or {}
-    timeout = (sections.get(RUNNER) or {}).get("stage_timeout")
+    settings = sections.get(RUNNER) or {}
+    timeout = settings.get("stage_timeout")
+    start = KernelStart(
+        kept=KeptKernel(project.root, name, timeout) if keep_kernel else None,
+        needs=needs.of_stage(project, name),
+        later=needs.of_pipeline(project),
+        keep_s=None if os.environ.get("CI") else settings.get("keep_warm"),
+    )
     source = project.root / "notebooks" / f"{name}.ipynb"
     notebook = _with_injected_cell(project.notebooks[name]) if values else project.notebooks[name]
     progress = Progress(name, notebook, timeout)
@@ -153,7 +161,7 @@ def _papermill(
             cwd=source.parent,
             progress=progress,
             check=tracking.check,
-            kept=KeptKernel(project.root, name, timeout) if keep_kernel else None,
+            start=start,
         )
     except BaseException:
         if not outputs.raised():  # a Failure says everything in one sentence

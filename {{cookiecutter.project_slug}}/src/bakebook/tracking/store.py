@@ -2,6 +2,7 @@
 processes, its errors in one sentence.
 """
 
+import logging
 import os
 import re
 import ssl
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 PATIENT = {"MAX_RETRIES": "5", "BACKOFF_FACTOR": "3", "TIMEOUT": "20"}
 HURRIED = {"MAX_RETRIES": "0", "TIMEOUT": "2"}
 HTTP_VARIABLE = "MLFLOW_HTTP_REQUEST_"
-QUIET = {"MLFLOW_LOGGING_LEVEL": "ERROR", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 HEALTH_TIMEOUT_S = 3
 LOCK_TIMEOUT_S = 60
 SQLITE = "sqlite:///"
@@ -145,9 +146,14 @@ def without_credentials(text: str, replacement: str = "***@") -> str:
 
 
 def _configure_mlflow() -> None:
-    """Sets what MLflow reads from the environment when it is imported; a value that the user has
-    set wins.
+    """Sets how patient MLflow is, and which messages it prints; variables that the user has set
+    win.
     """
     defaults = QUIET | {HTTP_VARIABLE + name: value for name, value in PATIENT.items()}
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:  # which MLflow reads only when it is imported
+        import mlflow
+
+        for name in (mlflow.__name__, "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)

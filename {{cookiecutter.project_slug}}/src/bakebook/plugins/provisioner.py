@@ -1,0 +1,95 @@
+"""Jupyter's kernels of this environment: forked from a process that has imported their libraries
+where that is possible, started as usual elsewhere.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.provisioning import LocalProvisioner
+from traitlets import Float, List, Unicode
+
+from bakebook.errors import BadInput
+from bakebook.paths import project_root
+
+POLL_S = 0.01
+FORKABLE = {"env", "cwd", "extra_arguments", "kernel_id"}  # arguments of a start
+PID_OF_INIT = "1"  # tells a kernel not to look whether its parent has ended
+
+
+class WarmProvisioner(LocalProvisioner):
+    """Starts kernels on this machine. `nb run` sets the traits; elsewhere they follow from the
+    notebook.
+    """
+
+    needs = List(Unicode(), None, allow_none=True, config=True, help="Modules to import first.")
+    later = List(Unicode(), None, allow_none=True, config=True, help="What later kernels need.")
+    keep_s = Float(None, allow_none=True, config=True, help="How long the fork server stays idle.")
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Forks a kernel of this Python, and starts any other as the base class does."""
+        if sys.platform != "linux":  # for mypy, too
+            return await super().launch_kernel(cmd, **kwargs)
+
+        from bakebook.warm.client import ColdStart
+
+        if _is_forkable(cmd, kwargs):
+            try:
+                await self._fork(cmd, kwargs)
+                return self.connection_info
+            except ColdStart as reason:
+                print(f"note: cold start: {reason}", file=sys.stderr, flush=True)
+        return await super().launch_kernel(cmd, **kwargs)
+
+    async def _fork(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
+        from bakebook.warm.client import Process, ask, own_variables, python_path
+
+        folder = str(kwargs.get("cwd") or Path.cwd())
+        variables = own_variables(kwargs.get("env") or dict(os.environ))
+        variables["JPY_PARENT_PID"] = PID_OF_INIT
+        needs, later = self._derived(Path(folder), variables)
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            process = Process(
+                module=cmd[2],
+                argv=cmd[2:],
+                variables=variables,
+                folder=folder,
+                path=[folder, *python_path(variables, folder)],
+                streams=(nothing.fileno(), 1, 2),
+                needs=needs,
+                later=later,
+                keep_s=self.keep_s,
+            )
+            asked = ask(process, lambda: [])
+        forked = None
+        while forked is None:
+            forked = asked.poll()
+            await asyncio.sleep(POLL_S)
+        self.process = forked  # type: ignore[assignment]
+        self.pid = self.pgid = forked.pid
+        self.cwd = folder
+
+    def _derived(self, folder: Path, variables: dict[str, str]) -> tuple[list[str], list[str]]:
+        """What the kernel of a notebook needs, and what others of the project do."""
+        if self.needs is not None:
+            return self.needs, self.later or []
+        from bakebook.contract.project import load
+        from bakebook.warm import needs
+
+        try:
+            project = load(project_root(folder))
+            pipeline = needs.of_pipeline(project)
+            name = Path(variables.get("JPY_SESSION_NAME", "")).stem
+            own = needs.of_stage(project, name) if name in project.notebooks else pipeline
+        except (BadInput, SyntaxError):
+            return list(needs.KERNEL), []
+        return own, pipeline
+
+
+def _is_forkable(cmd: list[str], kwargs: dict[str, Any]) -> bool:
+    """Whether it is a module of this Python, with nothing that only a real start can give."""
+    is_ours = cmd[:2] == [sys.executable, "-m"] and os.environ.get("NB_WARM") != "0"
+    return is_ours and kwargs.keys() <= FORKABLE

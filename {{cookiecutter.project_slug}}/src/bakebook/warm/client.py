@@ -1,0 +1,314 @@
+"""Asks the fork server for processes, and starts the server if none is there.
+
+A caller that does not get one starts the process itself: whatever is wrong with the server costs
+time, never a result.
+"""
+
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bakebook.warm import place
+from bakebook.warm.protocol import STATUS, Message, peer, receive, send
+
+ANSWER_TIMEOUT_S = 60.0  # in which the server imports what a child needs
+POLL_S = 0.2
+STATUS_TIMEOUT_S = 5.0
+LEAST_MEMORY = 2**30  # bytes that must be available to start a server
+LEAST_SPACE = 2**20  # bytes on the disk of the socket's folder
+KEEP_S = 300.0
+SWITCH = "NB_WARM"
+COLD = "0"  # every start is cold
+BOOTSTRAP = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from bakebook.warm.server import main; main()"
+)
+UNKNOWN_STATUS = 1  # of a child whose server has ended
+
+
+class ColdStart(Exception):
+    """Why there is no warm process; one sentence without a full stop."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """The process that a caller asks for: a module to run, and what else differs from a cold
+    start.
+    """
+
+    module: str
+    argv: list[str]
+    variables: dict[str, str]
+    folder: str
+    path: list[str]  # the first entries of sys.path
+    streams: tuple[int, int, int] = (0, 1, 2)
+    needs: list[str] = field(default_factory=list)  # what must be imported first
+    later: list[str] | None = None  # what the next processes will need
+    keep_s: float | None = None
+    needs_kernel: bool = False
+
+
+class ForkedProcess:
+    """A child of the fork server, with the methods of subprocess.Popen that a caller needs."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int, pidfd: int, alive: socket.socket, server: socket.socket) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._pidfd = pidfd
+        self._alive = alive  # the child is killed when this end is closed
+        self._server = server
+
+    def poll(self) -> int | None:
+        """The exit status, negative for a signal; None while the process runs."""
+        if self.returncode is None and select.select([self._pidfd], [], [], 0)[0]:
+            self.returncode = self._status()
+            self._server.close()
+            self._alive.close()
+            os.close(self._pidfd)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """As poll, after the process has ended or the time (s) is over."""
+        if self.returncode is None:
+            select.select([self._pidfd], [], [], timeout)
+        return self.poll()
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal unless the process has ended."""
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def terminate(self) -> None:
+        """Asks the process to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends the process."""
+        self.send_signal(signal.SIGKILL)
+
+    def _status(self) -> int:
+        """What the child said at its end; of one that was killed, what the server says."""
+        self._alive.setblocking(False)
+        self._server.settimeout(STATUS_TIMEOUT_S)
+        for connection in (self._alive, self._server):
+            with suppress(OSError):
+                message = connection.recv(STATUS.size)
+                if len(message) == STATUS.size:
+                    return int(STATUS.unpack(message)[0])
+        return UNKNOWN_STATUS
+
+
+class Asked:
+    """A request that the fork server has not answered yet."""
+
+    def __init__(self, process: Process, server: socket.socket) -> None:
+        self._server = server
+        self._pid = peer(server)[0]
+        self._ends = time.monotonic() + ANSWER_TIMEOUT_S
+        self._alive, alive_of_child = socket.socketpair()
+        with alive_of_child:
+            fds = (*process.streams, alive_of_child.fileno())
+            send(server, _request(process), fds)
+
+    def wait(self) -> ForkedProcess:
+        """The process, when the server has imported what it needs. Raises ColdStart."""
+        forked = None
+        while forked is None:
+            forked = self.poll(POLL_S)
+        return forked
+
+    def poll(self, timeout: float = 0) -> ForkedProcess | None:
+        """The process, if it is there within the time (s). Raises ColdStart when the server
+        refuses, is stopped or takes too long.
+        """
+        with _as_cold_start():
+            if select.select([self._server], [], [], timeout)[0]:
+                answer, fds = receive(self._server)
+                if "refused" in answer:
+                    raise ColdStart(answer["refused"])
+                return ForkedProcess(answer["pid"], fds[0], self._alive, self._server)
+            if _is_stopped(self._pid):
+                raise ColdStart("the fork server is stopped")
+            if time.monotonic() > self._ends:
+                raise ColdStart("the fork server does not answer")
+            return None
+
+
+def ask(process: Process, first: Callable[[], list[str]]) -> Asked:
+    """Asks for a process. Without a server, one is started that begins with the imports that `first`
+    returns. Raises ColdStart when anything is wrong.
+    """
+    with _as_cold_start():
+        path = place.socket_path(process.variables)
+        server = _connected(path)
+        if server is None:
+            server = _started(path, process.variables, first())
+        return Asked(process, server)
+
+
+def ask_status(path: Path) -> tuple[int, Message] | None:
+    """Process and state of the server behind a socket; None if it does not answer at once."""
+    with suppress(OSError, ValueError, ColdStart):
+        server = _connected(path)
+        if server:
+            with server:
+                send(server, {"kind": "status"})
+                return peer(server)[0], receive(server)[0]
+    return None
+
+
+def own_variables(variables: dict[str, str]) -> dict[str, str]:
+    """The variables of a process, and those that the server has in any case: hashes as in a stage,
+    matplotlib as in a notebook, and a debugger that does not warn.
+    """
+    settings = place.libraries() / "matplotlib" / "mpl-data" / "matplotlibrc"
+    return {
+        "PYTHONHASHSEED": "0",
+        "PYTHONUTF8": "1",
+        "MATPLOTLIBRC": str(settings),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **variables,
+    }
+
+
+def python_path(variables: dict[str, str], folder: str) -> list[str]:
+    """The entries of sys.path that the variable PYTHONPATH of a process makes."""
+    entries = variables.get("PYTHONPATH", "").split(os.pathsep)
+    return [os.path.join(folder, entry) for entry in entries if entry]  # noqa: PTH118
+
+
+def _connected(path: Path) -> socket.socket | None:
+    """A connection to the server; None without one. Raises ColdStart for another user's."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(STATUS_TIMEOUT_S)
+    try:
+        connection.connect(str(path))
+    except OSError:
+        connection.close()
+        return None
+    if peer(connection)[1] != os.getuid():
+        raise ColdStart("the fork server belongs to another user")
+    return connection
+
+
+def _started(path: Path, variables: dict[str, str], first: list[str]) -> socket.socket:
+    """A connection to a new server, which takes the place of any other at this path."""
+    import subprocess  # only the first stage pays for it
+
+    _require_room(path.parent)
+    keep_s = 0.0 if variables.get("CI") else KEEP_S
+    own = path.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):
+        own.unlink()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(own))
+        listener.listen(64)
+        own.replace(path)
+        options = {
+            "socket": str(path),
+            "libraries": str(place.libraries()),
+            "first": first,
+            "keep_s": keep_s,
+            "owner": pipeline(),
+            "session": os.getsid(0),
+        }
+        fd = listener.fileno()
+        with path.with_suffix(".log").open("w") as log:
+            subprocess.Popen(
+                [sys.executable, "-c", BOOTSTRAP, str(Path(__file__).parents[2]), str(fd), json.dumps(options)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_variables_of_server(variables),
+                pass_fds=(fd,),
+                start_new_session=True,
+            )
+    connection = _connected(path)
+    if connection is None:
+        raise ColdStart("the fork server does not start")
+    return connection
+
+
+def _variables_of_server(variables: dict[str, str]) -> dict[str, str]:
+    """Without threads of BLAS and Arrow it can fork; a child gets threads of its own."""
+    own = {name: value for name, value in variables.items() if name != "PYTHONPATH"}
+    return {
+        **own,
+        "OPENBLAS_NUM_THREADS": "1",
+        "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    }
+
+
+def _require_room(folder: Path) -> None:
+    """Raises ColdStart where a server would do harm, or could not say why it ends."""
+    for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+        name, _, amount = line.partition(":")
+        if name == "MemAvailable" and int(amount.split()[0]) * 1024 < LEAST_MEMORY:
+            raise ColdStart("less than 1 GB of memory is free")
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < LEAST_SPACE:
+        raise ColdStart(f"the disk of {folder} is full")
+
+
+def pipeline() -> int:
+    """The DVC process that runs this stage, or this process itself; what DVC starts has the stage's
+    name in its environment, DVC has not.
+    """
+    stage = os.environ.get("DVC_STAGE")
+    pid = os.getpid()
+    if not stage:
+        return pid
+    mark = f"DVC_STAGE={stage}".encode()
+    with suppress(OSError):
+        while mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            status = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+            pid = int(status.rpartition(")")[2].split()[1])
+    return pid
+
+
+def _request(process: Process) -> Message:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return {
+        "kind": "fork",
+        "module": process.module,
+        "argv": process.argv,
+        "variables": process.variables,
+        "folder": process.folder,
+        "path": process.path,
+        "umask": umask,
+        "limits": [(number, resource.getrlimit(number)) for number in place.LIMITS],
+        "ignored": [n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN],
+        "needs": process.needs,
+        "later": process.later,
+        "keep_s": process.keep_s,
+        "needs_kernel": process.needs_kernel,
+    }
+
+
+def _is_stopped(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat").read_text("ascii", "replace")
+    return status.rpartition(")")[2].split()[0] == "T"
+
+
+@contextmanager
+def _as_cold_start() -> Iterator[None]:
+    """Whatever is wrong with the server, the caller starts the process itself."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ColdStart(f"the fork server cannot be used ({reason})") from None

@@ -1,0 +1,77 @@
+"""`nb run` in a process that the fork server forks; this one waits, passes signals on, and imports
+next to nothing.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from bakebook.warm.client import (
+    COLD,
+    SWITCH,
+    ColdStart,
+    ForkedProcess,
+    Process,
+    ask,
+    own_variables,
+    python_path,
+)
+
+CALLER = "NB_CALLER"  # the process that waits for a warm runner
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def run_warm() -> None:
+    """Runs this command in a warm process and ends with its exit status; returns when there is
+    none, after a note.
+    """
+    if os.environ.get(SWITCH) == COLD:
+        return
+    heard = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
+    handlers = [signal.signal(number, signal.SIG_DFL) for number in heard]
+    try:
+        process = ask(_runner(), _first).wait()
+    except ColdStart as reason:
+        print(f"note: cold start: {reason}", file=sys.stderr, flush=True)
+        os.environ[SWITCH] = COLD
+        for number, handler in zip(heard, handlers, strict=True):
+            signal.signal(number, handler)
+        return
+    for number in heard:
+        signal.signal(number, lambda number, frame: process.send_signal(number))
+    _end_like(process)
+
+
+def _runner() -> Process:
+    variables = own_variables(dict(os.environ)) | {CALLER: str(os.getpid())}
+    folder = str(Path.cwd())
+    return Process(
+        module="bakebook.cli.main",
+        argv=sys.argv,
+        variables=variables,
+        folder=folder,
+        path=[sys.path[0], *python_path(variables, folder)],
+        needs_kernel=True,
+    )
+
+
+def _first() -> list[str]:
+    """What a new server imports before it forks; only the first stage computes it."""
+    from bakebook.contract.sources import Sources
+    from bakebook.paths import ROOT, STATE
+    from bakebook.warm.needs import of_runner
+
+    return of_runner(Sources(ROOT / "src", ROOT / STATE / "imports.json"))
+
+
+def _end_like(process: ForkedProcess) -> NoReturn:
+    """Waits for a process and ends with its exit status, or by the same signal."""
+    status = None
+    while status is None:
+        status = process.wait()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)

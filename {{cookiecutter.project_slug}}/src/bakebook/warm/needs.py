@@ -1,0 +1,77 @@
+"""The libraries that notebooks and the runner import, derived as dependencies are."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from bakebook.contract import notebooks
+from bakebook.contract.dependencies import dotted_values, source_files
+from bakebook.contract.imports import imported_names
+from bakebook.contract.project import Project
+from bakebook.contract.sources import Sources
+from bakebook.paths import LIBRARY, MODEL, ROOT
+
+# Of every kernel; ipykernel.kernelapp itself reads variables of the process when it is imported
+KERNEL = (
+    "ipykernel.control",
+    "ipykernel.debugger",
+    "ipykernel.heartbeat",
+    "ipykernel.ipkernel",
+    "ipykernel.parentpoller",
+    "ipykernel.shellchannel",
+    "ipykernel.zmqshell",
+    "IPython.core.application",
+    "IPython.core.completerlib",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.core.profiledir",
+    "IPython.core.shellapp",
+    "IPython.extensions.storemagic",
+)
+STORE = "mlflow.store.tracking.sqlalchemy_store"  # which MLflow imports for a database
+MODEL_PATH = MODEL.relative_to(ROOT).as_posix()
+
+
+def of_runner(sources: Sources) -> list[str]:
+    """What every `nb run` imports; the kernel's part first, because other libraries look at it."""
+    return [*KERNEL, "typer", *_in_files(sources, _runner_files(sources) - _tracking_files(sources))]
+
+
+def of_stage(project: Project, stage: str) -> list[str]:
+    """What the kernel of a stage imports, and what its parameters name. Raises SyntaxError."""
+    sources = project.sources
+    statements = notebooks.statements(project.notebooks[stage])
+    names = imported_names(statements, sources.folder, sources.folder)
+    names += dotted_values(project, stage)
+    own = [name for name in names if _is_third_party(name, sources)]
+    return [*KERNEL, *own, *_in_files(sources, source_files(project, stage))]
+
+
+def of_pipeline(project: Project) -> list[str]:
+    """What all stages import, kernels and runners, in the order in which they run."""
+    names = []
+    for stage in project.notebook_stages():
+        names += of_stage(project, stage)
+        if MODEL_PATH in project.files(stage, "deps", "outs"):
+            names += [*_in_files(project.sources, _tracking_files(project.sources)), STORE]
+    return list(dict.fromkeys(names))
+
+
+def _runner_files(sources: Sources) -> set[Path]:
+    room = sources.folder / LIBRARY.name / "runner"
+    return sources.with_imports(room / "run.py")
+
+
+def _tracking_files(sources: Sources) -> set[Path]:
+    room = sources.folder / LIBRARY.name / "tracking"
+    return {file for file in _runner_files(sources) if room in file.parents}
+
+
+def _in_files(sources: Sources, files: Iterable[Path]) -> list[str]:
+    names = {name for file in files for name in sources.names_in(file)}
+    return sorted(name for name in names if _is_third_party(name, sources))
+
+
+def _is_third_party(name: str, sources: Sources) -> bool:
+    first = name.partition(".")[0]
+    return bool(first) and first not in sys.stdlib_module_names and not sources.has(first)

@@ -1,0 +1,58 @@
+"""Messages between the fork server and its callers: JSON after its length, with file descriptors."""
+
+import json
+import os
+import socket
+import struct
+from typing import Any
+
+MOST_FDS = 4
+LENGTH = struct.Struct("!I")
+STATUS = struct.Struct("!i")  # an exit status; negative: the signal that ended the process
+PEER = struct.Struct("3i")  # pid, uid, gid
+
+Message = dict[str, Any]  # as JSON has it
+
+
+def send(connection: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:
+    """Sends one message. Raises OSError."""
+    body = json.dumps(message).encode()
+    socket.send_fds(connection, [LENGTH.pack(len(body))], fds)
+    connection.sendall(body)
+
+
+def receive(connection: socket.socket) -> tuple[Message, list[int]]:
+    """The next message and its file descriptors. Raises OSError or ValueError."""
+    header, fds, _, _ = socket.recv_fds(connection, LENGTH.size, MOST_FDS)
+    try:
+        if len(header) < LENGTH.size:
+            raise ValueError("the connection was closed")
+        body = _exactly(connection, *LENGTH.unpack(header))
+        return json.loads(body), fds
+    except BaseException:
+        close(fds)
+        raise
+
+
+def peer(connection: socket.socket) -> tuple[int, int]:
+    """Process and user at the other end of a socket."""
+    pid, uid, _ = PEER.unpack(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+    )
+    return pid, uid
+
+
+def close(fds: list[int]) -> None:
+    """Closes file descriptors."""
+    for fd in fds:
+        os.close(fd)
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    body = bytearray()
+    while len(body) < length:
+        part = connection.recv(length - len(body))
+        if not part:
+            raise ValueError("the connection was closed")
+        body += part
+    return bytes(body)

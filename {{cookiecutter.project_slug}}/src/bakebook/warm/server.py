@@ -1,0 +1,198 @@
+"""The fork server: a process that has imported libraries, and forks for each kernel and runner.
+
+`client.py` starts it. Nothing of the project or of `bakebook` stays imported here, so that a child
+reads an edited module afresh.
+"""
+
+import gc
+import json
+import os
+import select
+import socket
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from bakebook.warm.child import become
+from bakebook.warm.preload import Libraries
+from bakebook.warm.protocol import STATUS, Message, close, peer, receive, send
+
+LOOK_S = 2.0  # between two looks whether the server is still wanted
+BACKLOG = 64
+REQUEST_TIMEOUT_S = 5.0
+KERNEL_TIMEOUT_S = 3.0  # that a runner may take until it asks for its kernel
+Asked = tuple[Message, list[int]]  # a request and its file descriptors
+
+
+class Server:
+    """Answers requests, and imports libraries while nobody asks."""
+
+    def __init__(self, listener: socket.socket, options: Message) -> None:
+        self.listener = listener
+        self.listener.listen(BACKLOG)  # again: from now on callers see this process at the other end
+        self.path = Path(options["socket"])
+        self.inode = self.path.stat().st_ino
+        self.libraries = Libraries(Path(options["libraries"]), self.path.with_suffix(".excluded"))
+        self.first: list[str] = options["first"]
+        self.keep_s: float = options["keep_s"]
+        self.owner = _pidfd(options["owner"])
+        self.session = _pidfd(options["session"])
+        self.started = time.time()
+        self._waiting: deque[str] = deque()
+        self._children: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
+        self._last_request = time.monotonic()
+        self._kernel_expected_until = 0.0
+
+    def serve(self) -> Asked | None:
+        """Returns a request in the child that has to fulfil it, and None when the server ends."""
+        for name in self.first:
+            self.libraries.load(name)
+        while True:
+            is_importing = self._waiting and time.monotonic() > self._kernel_expected_until
+            ready = self._ready(0 if is_importing else LOOK_S)
+            for pidfd in self._children.keys() & set(ready):
+                self._report(pidfd)
+            if self.listener in ready:
+                asked = self._answer()
+                if asked:
+                    return asked
+            elif not self._is_wanted():
+                break
+            elif is_importing and not ready:
+                self.libraries.load(self._waiting.popleft())
+        if self._is_in_place():
+            self.path.unlink()
+        return None
+
+    def _ready(self, timeout: float) -> list[socket.socket | int]:
+        if self._waiting:
+            timeout = min(timeout, KERNEL_TIMEOUT_S / 10)
+        if self.libraries.spoiled:
+            timeout = 0
+        return select.select([self.listener, *self._children], [], [], timeout)[0]
+
+    def _is_wanted(self) -> bool:
+        if self._children:
+            return True
+        if not self._is_in_place() or self.libraries.spoiled or _has_ended(self.session):
+            return False
+        if self.keep_s == 0:
+            return not _has_ended(self.owner)
+        return time.monotonic() - self._last_request < self.keep_s
+
+    def _is_in_place(self) -> bool:
+        """Whether callers still find this server: none has taken its place, nobody removed it."""
+        with suppress(OSError):
+            return self.path.stat().st_ino == self.inode
+        return False
+
+    def _answer(self) -> Asked | None:
+        """Answers one caller, or closes the connection; returns its request in the child."""
+        connection, _ = self.listener.accept()
+        connection.settimeout(REQUEST_TIMEOUT_S)
+        fds: list[int] = []
+        try:
+            _, uid = peer(connection)
+            request, fds = receive(connection)
+            if uid != os.getuid():
+                raise ValueError("another user")
+            if request["kind"] == "fork":
+                return self._fork(connection, request, fds)
+            send(connection, self._status())
+        except (OSError, ValueError):
+            pass
+        close(fds)
+        connection.close()
+        return None
+
+    def _fork(self, connection: socket.socket, request: Message, fds: list[int]) -> Asked | None:
+        self._last_request = time.monotonic()
+        self._kernel_expected_until = 0.0
+        for name in request["needs"]:
+            self.libraries.load(name)
+        problem = self.libraries.problem(request["variables"], request["path"])
+        if problem:
+            send(connection, {"refused": problem})
+        else:
+            gc.freeze()  # so that collecting garbage does not copy what is shared
+            pid = os.fork()
+            if pid == 0:
+                self._let_go(connection)
+                request["variables"] |= self.libraries.written_variables()
+                return request, fds
+            self._take_charge(connection, pid)
+        self._plan(request)
+        close(fds)
+        return None
+
+    def _take_charge(self, connection: socket.socket, pid: int) -> None:
+        """Tells the caller about its child, and waits for the child's end."""
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = pid, connection
+        with suppress(OSError):  # a caller that has gone takes the child with it
+            send(connection, {"pid": pid}, (pidfd,))
+
+    def _plan(self, request: Message) -> None:
+        """What to import later, how long to stay, and whether a kernel will be asked for soon."""
+        if request["later"] is not None:
+            self._waiting = deque(request["later"])
+        if request["keep_s"] is not None:
+            self.keep_s = request["keep_s"]
+        if request["needs_kernel"]:
+            self._kernel_expected_until = time.monotonic() + KERNEL_TIMEOUT_S
+
+    def _report(self, pidfd: int) -> None:
+        """Tells a caller how its child ended."""
+        pid, connection = self._children.pop(pidfd)
+        _, status = os.waitpid(pid, 0)
+        with suppress(OSError):
+            connection.sendall(STATUS.pack(os.waitstatus_to_exitcode(status)))
+        connection.close()
+        os.close(pidfd)
+        self._last_request = time.monotonic()
+
+    def _status(self) -> Message:
+        return {
+            "started": self.started,
+            "keep_s": self.keep_s,
+            "seconds": self.libraries.seconds,
+            "children": [pid for pid, _ in self._children.values()],
+        }
+
+    def _let_go(self, connection: socket.socket) -> None:
+        """Closes in a child what belongs to the server."""
+        connection.close()
+        self.listener.close()
+        for pidfd, (_, other) in self._children.items():
+            other.close()
+            os.close(pidfd)
+        for pidfd in filter(None, (self.owner, self.session)):
+            os.close(pidfd)
+
+
+def _pidfd(pid: int | None) -> int | None:
+    with suppress(OSError):
+        return os.pidfd_open(pid) if pid else None
+    return None
+
+
+def _has_ended(pidfd: int | None) -> bool:
+    return pidfd is not None and bool(select.select([pidfd], [], [], 0)[0])
+
+
+def main() -> None:
+    """Serves with the arguments: the folder of this library, a listening socket, options as JSON."""
+    source, listener, options = sys.argv[1:]
+    sys.path.remove(source)  # the entry that made this module importable
+    sys.path[:] = path = [entry for entry in sys.path if entry]
+    for name in [name for name in sys.modules if name.partition(".")[0] == "bakebook"]:
+        del sys.modules[name]
+    gc.disable()  # nearly nothing that imports make is garbage
+    server = Server(socket.socket(fileno=int(listener)), json.loads(options))
+    asked = server.serve()
+    if asked:
+        request, fds = asked
+        become(request, fds, path)
+
