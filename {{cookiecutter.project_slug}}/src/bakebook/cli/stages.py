@@ -1,5 +1,6 @@
 """Commands about the pipeline: run, check, sync, new, doctor."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from bakebook.cli.errors import end_with, reported
 from bakebook.errors import BadInput
 from bakebook.paths import ROOT
+from bakebook.warm.protocol import KEEP_KERNEL
 
 Stage = Annotated[
     str, typer.Argument(help="The name of the stage, its notebook and its section of params.yaml.")
@@ -18,7 +20,7 @@ def run(
     keep_kernel: Annotated[
         bool,
         typer.Option(
-            "--keep-kernel", help="When a cell raises, wait, so that you can look into its kernel."
+            KEEP_KERNEL, help="When a cell raises, wait, so that you can look into its kernel."
         ),
     ] = False,
 ) -> None:
@@ -98,3 +100,16 @@ def doctor(
         lines, is_well = report(ROOT, fix)
         typer.echo("\n".join(lines))
         raise typer.Exit(0 if is_well else 1)
+
+
+def run_forked() -> None:
+    """`nb run` in a process of the fork server, which spares it the other commands."""
+    _, _, stage, *options = sys.argv
+    try:
+        run(stage, keep_kernel=KEEP_KERNEL in options)
+    except typer.Exit as end:
+        sys.exit(end.exit_code)
+
+
+if __name__ == "__main__":
+    run_forked()

@@ -11,6 +11,7 @@ from bakebook.errors import BadInput, did_you_mean
 
 RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`, not a stage
 SETTINGS = {"stage_timeout": "Positive", "keep_warm": "Seconds"}
+COSTS_TIME_ONLY = "keep_warm"  # a wrong value makes a stage slow, and does not stop it
 SYNC = "nb sync"  # the remedy of every fault that can be fixed automatically
 
 
@@ -31,7 +32,7 @@ def require(project: Project, name: str) -> None:
 
     Outputs in a notebook do not count: they do not change what a stage does.
     """
-    faults = [*_settings(project), *_stage(project, name)]
+    faults = [*_settings(project, ignored=COSTS_TIME_ONLY), *_stage(project, name)]
     if faults:
         first = faults[0]
         more = f" (and {len(faults) - 1} more: nb check)" if len(faults) > 1 else ""
@@ -50,7 +51,7 @@ def executed(name: str) -> str:
     return f"reports/notebooks/{name}.ipynb"
 
 
-def _settings(project: Project) -> Faults:
+def _settings(project: Project, ignored: str = "") -> Faults:
     values = project.params.get(RUNNER) or {}
     if not isinstance(values, dict):
         where = place(project.params, RUNNER)
@@ -58,7 +59,7 @@ def _settings(project: Project) -> Faults:
             where, f"section '{RUNNER}' is not a mapping", "write one `name: value` per line"
         )
         return
-    for key in values:
+    for key in values.keys() - {ignored}:
         where = place(values, key)
         if key not in SETTINGS:
             remedy = did_you_mean(key, SETTINGS) or f"write one of: {', '.join(SETTINGS)}"

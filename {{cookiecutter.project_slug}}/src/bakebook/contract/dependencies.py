@@ -35,7 +35,7 @@ def source_files(project: Project, stage: str) -> set[Path]:
 
 
 def dotted_values(project: Project, stage: str) -> list[str]:
-    """The parameters of a stage that may name code, such as sklearn.ensemble.RandomForestClassifier."""
+    """The parameters of a stage that may name code, such as sklearn.svm.SVC."""
     texts = _texts(project.params.get(stage))
     return [text for text in texts if "." in text and all(map(str.isidentifier, text.split(".")))]
 

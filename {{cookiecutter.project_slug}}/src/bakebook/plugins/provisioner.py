@@ -5,17 +5,21 @@ where that is possible, started as usual elsewhere.
 import asyncio
 import os
 import sys
+import time
+from collections import abc
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Float, List, Unicode
+from traitlets import Callable, Float, List, Unicode
 
 from bakebook.errors import BadInput
 from bakebook.paths import project_root
+from bakebook.warm.protocol import COLD, SWITCH
 
-POLL_S = 0.01
+POLL_S = 0.005
+SHUTDOWN_TIMEOUT_S = 1.0
 FORKABLE = {"env", "cwd", "extra_arguments", "kernel_id"}  # arguments of a start
 PID_OF_INIT = "1"  # tells a kernel not to look whether its parent has ended
 
@@ -26,7 +30,7 @@ class WarmProvisioner(LocalProvisioner):
     """
 
     needs = List(Unicode(), None, allow_none=True, config=True, help="Modules to import first.")
-    later = List(Unicode(), None, allow_none=True, config=True, help="What later kernels need.")
+    later = Callable(None, allow_none=True, config=True, help="Lists what later kernels need.")
     keep_s = Float(None, allow_none=True, config=True, help="How long the fork server stays idle.")
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
@@ -34,9 +38,10 @@ class WarmProvisioner(LocalProvisioner):
         if sys.platform != "linux":  # for mypy, too
             return await super().launch_kernel(cmd, **kwargs)
 
-        from bakebook.warm.client import ColdStart
+        from bakebook.warm.client import ColdStart, own_variables
 
         if _is_forkable(cmd, kwargs):
+            kwargs["env"] = own_variables(kwargs.get("env") or dict(os.environ))
             try:
                 await self._fork(cmd, kwargs)
                 return self.connection_info
@@ -44,12 +49,19 @@ class WarmProvisioner(LocalProvisioner):
                 print(f"note: cold start: {reason}", file=sys.stderr, flush=True)
         return await super().launch_kernel(cmd, **kwargs)
 
+    async def shutdown_requested(self, restart: bool = False) -> None:
+        """Notices within milliseconds that a kernel has ended; its manager looks ten times a
+        second.
+        """
+        ends = time.monotonic() + SHUTDOWN_TIMEOUT_S
+        while await self.poll() is None and time.monotonic() < ends:
+            await asyncio.sleep(POLL_S)
+
     async def _fork(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
-        from bakebook.warm.client import Process, ask, own_variables, python_path
+        from bakebook.warm.client import Process, ask, plan, python_path
 
         folder = str(kwargs.get("cwd") or Path.cwd())
-        variables = own_variables(kwargs.get("env") or dict(os.environ))
-        variables["JPY_PARENT_PID"] = PID_OF_INIT
+        variables = kwargs["env"] | {"JPY_PARENT_PID": PID_OF_INIT}
         needs, later = self._derived(Path(folder), variables)
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123
             process = Process(
@@ -59,37 +71,39 @@ class WarmProvisioner(LocalProvisioner):
                 folder=folder,
                 path=[folder, *python_path(variables, folder)],
                 streams=(nothing.fileno(), 1, 2),
-                needs=needs,
-                later=later,
+                needs=tuple(needs),
                 keep_s=self.keep_s,
             )
             asked = ask(process, lambda: [])
-        forked = None
+        forked = asked.poll()
         while forked is None:
-            forked = asked.poll()
             await asyncio.sleep(POLL_S)
+            forked = asked.poll()
         self.process = forked  # type: ignore[assignment]
         self.pid = self.pgid = forked.pid
         self.cwd = folder
+        if not forked.is_planned:
+            plan(variables, later())
 
-    def _derived(self, folder: Path, variables: dict[str, str]) -> tuple[list[str], list[str]]:
-        """What the kernel of a notebook needs, and what others of the project do."""
+    def _derived(
+        self, folder: Path, variables: dict[str, str]
+    ) -> tuple[list[str], abc.Callable[[], list[str]]]:
+        """What the kernel of a notebook needs, and how to find what others of the project need."""
         if self.needs is not None:
-            return self.needs, self.later or []
+            return self.needs, self.later
         from bakebook.contract.project import load
         from bakebook.warm import needs
 
         try:
             project = load(project_root(folder))
-            pipeline = needs.of_pipeline(project)
             name = Path(variables.get("JPY_SESSION_NAME", "")).stem
-            own = needs.of_stage(project, name) if name in project.notebooks else pipeline
+            own = needs.of_stage(project, name) if name in project.notebooks else list(needs.KERNEL)
         except (BadInput, SyntaxError):
-            return list(needs.KERNEL), []
-        return own, pipeline
+            return list(needs.KERNEL), list
+        return own, lambda: needs.of_pipeline(project)
 
 
 def _is_forkable(cmd: list[str], kwargs: dict[str, Any]) -> bool:
     """Whether it is a module of this Python, with nothing that only a real start can give."""
-    is_ours = cmd[:2] == [sys.executable, "-m"] and os.environ.get("NB_WARM") != "0"
-    return is_ours and kwargs.keys() <= FORKABLE
+    is_ours = cmd[:2] == [sys.executable, "-m"] and kwargs.keys() <= FORKABLE
+    return is_ours and os.environ.get(SWITCH) != COLD

@@ -10,7 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+
+import psutil
 
 from bakebook.contract.check import SYNC, check
 from bakebook.contract.project import load
@@ -56,7 +59,7 @@ def report(root: Path, fix: bool) -> tuple[list[str], bool]:
 
 def _treat(finding: Finding, fix: bool) -> tuple[str, str]:
     """The label of a finding, and what is left to do."""
-    if finding.is_note:
+    if finding.is_note and not (fix and finding.fix):
         return "note", finding.remedy
     if finding.fix is None:
         return "wrong", finding.remedy
@@ -185,6 +188,25 @@ def _closed(root: Path, left: OpenRunFile) -> Callable[[], object]:
     return lambda: open_runs.close(root, left)
 
 
+def _fork_servers(root: Path) -> Findings:
+    """What makes notebooks start warm; `--fix` ends it."""
+    if sys.platform != "linux":
+        return
+    from bakebook.warm import client
+
+    for server in client.servers():
+        what = f"process {server.pid} does not answer"
+        if server.state:
+            age = round(time.time() - server.state["started"])
+            memory = psutil.Process(server.pid).memory_info().rss // 2**20
+            libraries = {name.partition(".")[0] for name in server.state["seconds"]}
+            what = (
+                f"process {server.pid} runs since {age} s, {memory} MB, has imported"
+                f" {', '.join(sorted(libraries))}; children: {len(server.state['children'])}"
+            )
+        yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), is_note=True)
+
+
 def _notebooks(root: Path) -> Findings:
     try:
         faults = check(load(root))
@@ -205,4 +227,5 @@ PARTS: dict[str, Callable[[Path], Findings]] = {
     "left-over files": _leftovers,
     "MLflow's store": _mlflow,
     "notebooks": _notebooks,
+    "fork server": _fork_servers,
 }

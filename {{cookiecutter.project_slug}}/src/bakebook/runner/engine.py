@@ -10,14 +10,18 @@ from bisect import bisect
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty
 from typing import Any
 
 import zmq
+import zmq.asyncio
+from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.util import run_sync
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NotebookExecutionManager
+from traitlets import Type, default
 from traitlets.config import Config
 
 from bakebook.contract.notebooks import Notebook, heading, text_of
@@ -26,10 +30,44 @@ from bakebook.runner.kept_kernel import KeptKernel
 
 SHOWN_LINES = 5  # of a failing cell, and of what it had printed
 IOPUB_TIMEOUT_S = 60
+READY_TIMEOUT_S = 1.0  # after which the kernel is asked again
+OUTPUT_TIMEOUT_S = 0.2  # the same, when only its outputs are missing
+RECONNECT_MS = 5  # while the kernel does not listen yet
+SAVE_INTERVAL_S = 1.0
+
+
+class StageKernelClient(AsyncKernelClient):
+    """A client that does not pause before the first cell."""
+
+    async def wait_for_ready(self, timeout: float | None = None) -> None:
+        """Returns when kernel and outputs are connected; jupyter_client's own method then waits
+        0.2 s for outputs of nobody. Raises RuntimeError.
+        """
+        ends = time.monotonic() + (timeout or float("inf"))
+        while time.monotonic() < ends:
+            request = self.kernel_info()
+            with suppress(Empty):
+                await self.get_shell_msg(timeout=READY_TIMEOUT_S)
+                while True:
+                    output = await self.get_iopub_msg(timeout=OUTPUT_TIMEOUT_S)
+                    is_ours = output["parent_header"].get("msg_id") == request
+                    if is_ours and output["content"].get("execution_state") == "idle":
+                        return
+            if not await self.is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+        raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
 
 
 class StageKernel(AsyncKernelManager):
     """A kernel of this Python, whatever kernelspecs the user has, started through `kernel.py`."""
+
+    client_factory = Type(default_value=StageKernelClient, klass=AsyncKernelClient)
+
+    @default("context")
+    def _eager_context(self) -> zmq.asyncio.Context:
+        context = zmq.asyncio.Context()
+        context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)  # of every socket
+        return context
 
     def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
         connection_file = os.path.realpath(self.connection_file)
@@ -59,8 +97,8 @@ class KernelStart:
 
     kept: KeptKernel | None  # if it stays after a cell raised
     needs: list[str]  # modules that the fork server imports first
-    later: list[str]  # modules that later stages need
-    keep_s: float | None  # that the fork server stays idle; None: as long as it does
+    later: Callable[[], list[str]]  # lists the modules that later stages need
+    keep_s: float  # that the fork server waits for the next stage
 
 
 class KernelGone(Exception):
@@ -206,6 +244,8 @@ class StageEngine(Engine):
 
         nb_man.cell_start = cell_start
         nb_man.cell_complete = cell_complete
+        save = nb_man.save
+        nb_man.save = _seldom(save)
         client = StageClient(
             nb_man,
             kernel_name=kernel_name,
@@ -218,8 +258,26 @@ class StageEngine(Engine):
         )
         client.progress = progress
         client.kept = start.kept
-        with suppress(KernelGone):
-            client.execute()
+        try:
+            with suppress(KernelGone):
+                client.execute()
+        finally:
+            nb_man.save = save  # papermill saves once more
+
+
+def _seldom(save: Callable[..., None]) -> Callable[..., None]:
+    """Saves at most once a second: writing the notebook before and after each cell takes longer
+    than most cells.
+    """
+    last = 0.0
+
+    def save_seldom(**more: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last >= SAVE_INTERVAL_S:
+            save(**more)
+            last = time.monotonic()
+
+    return save_seldom
 
 
 def _configuration(start: KernelStart) -> Config:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bakebook.errors import Busy, Interrupted
 from bakebook.paths import STATE
-from bakebook.warm.command import CALLER
+from bakebook.warm.protocol import CALLER
 
 if TYPE_CHECKING:
     import psutil

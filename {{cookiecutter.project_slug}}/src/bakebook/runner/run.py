@@ -9,10 +9,12 @@ import sysconfig
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from bakebook import params
 from bakebook.contract import notebooks
-from bakebook.contract.check import RUNNER, executed, require
+from bakebook.contract.annotations import mismatch
+from bakebook.contract.check import RUNNER, SETTINGS, executed, require
 from bakebook.contract.project import Project, load
 from bakebook.errors import (
     BadInput,
@@ -29,6 +31,7 @@ from bakebook.runner.processes import alone, stoppable
 from bakebook.tracking import open_runs
 from bakebook.tracking.run import Tracking
 from bakebook.warm import needs
+from bakebook.warm.protocol import COLD, KEEP_S, SWITCH
 
 # The same in every kernel, so that the same inputs give the same bytes
 FIXED_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
@@ -143,8 +146,8 @@ def _papermill(
     start = KernelStart(
         kept=KeptKernel(project.root, name, timeout) if keep_kernel else None,
         needs=needs.of_stage(project, name),
-        later=needs.of_pipeline(project),
-        keep_s=None if os.environ.get("CI") else settings.get("keep_warm"),
+        later=lambda: needs.of_pipeline(project),
+        keep_s=_keep_warm(settings),
     )
     source = project.root / "notebooks" / f"{name}.ipynb"
     notebook = _with_injected_cell(project.notebooks[name]) if values else project.notebooks[name]
@@ -169,6 +172,22 @@ def _papermill(
         raise
     progress.finish()
     return progress.cell_at
+
+
+def _keep_warm(settings: dict[str, Any]) -> float:
+    """How long (s) the fork server waits for the next stage; a wrong value is worth a cold start,
+    not a failure.
+    """
+    if os.environ.get("CI"):
+        return 0.0
+    value = settings.get("keep_warm", KEEP_S)
+    found = mismatch(value, SETTINGS["keep_warm"])
+    if found:
+        what = f"pipeline.keep_warm is {found.shown} but should be {found.expected}"
+        _print_note(f"cold start: {what} → nb check")
+        os.environ[SWITCH] = COLD
+        return KEEP_S
+    return float(value)
 
 
 def _environment(project: Project) -> dict[str, str]:

@@ -27,9 +27,10 @@ IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 
 
-def become(request: Message, fds: list[int], path: list[str]) -> NoReturn:
+def become(request: Message, fds: list[int], path: list[str], blas: list[Any]) -> NoReturn:
     """Runs the module that the request names as `__main__`, in the caller's surroundings, and
-    ends this process.
+    ends this process. `path` is what `sys.path` has in any case, `blas` are libraries that
+    threadpoolctl controls.
     """
     alive = fds[3]
     _end_with_caller(alive)
@@ -40,7 +41,9 @@ def become(request: Message, fds: list[int], path: list[str]) -> NoReturn:
     sys.argv = list(request["argv"])
     sys.orig_argv = [sys.executable, *sys.argv]
     importlib.invalidate_caches()
-    _reset_libraries()
+    _reset_random_numbers()
+    for library in blas:
+        library.set_num_threads(_blas_threads())
     gc.enable()
     status = _run(request["module"])
     with suppress(OSError):
@@ -63,9 +66,9 @@ def _take_streams(fds: list[int]) -> None:
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
-    stdin = open(0, closefd=False)  # noqa: PTH123, SIM115 - a file descriptor
-    stdout = open(1, "w", closefd=False)  # noqa: PTH123, SIM115
-    stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+    stdin = open(0, closefd=False)  # noqa: SIM115 - a file descriptor
+    stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     sys.stdin = sys.__stdin__ = stdin  # type: ignore[misc]
     sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc]
     sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
@@ -95,15 +98,10 @@ def _disposition(number: int, ignored: set[int]) -> Disposition:
     return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
 
 
-def _reset_libraries() -> None:
-    """Random numbers differ between children, and BLAS gets the threads of a cold start."""
+def _reset_random_numbers() -> None:
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
-    if "threadpoolctl" in sys.modules:
-        controller = sys.modules["threadpoolctl"].ThreadpoolController()
-        for library in controller.select(internal_api="openblas").lib_controllers:
-            library.set_num_threads(_blas_threads())
 
 
 def _blas_threads() -> int:

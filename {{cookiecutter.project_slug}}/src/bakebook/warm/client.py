@@ -14,20 +14,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from bakebook.warm import place
-from bakebook.warm.protocol import STATUS, Message, peer, receive, send
+from bakebook.warm.protocol import KEEP_S, STATUS, Message, peer, receive, send
 
 ANSWER_TIMEOUT_S = 60.0  # in which the server imports what a child needs
 POLL_S = 0.2
 STATUS_TIMEOUT_S = 5.0
 LEAST_MEMORY = 2**30  # bytes that must be available to start a server
 LEAST_SPACE = 2**20  # bytes on the disk of the socket's folder
-KEEP_S = 300.0
-SWITCH = "NB_WARM"
-COLD = "0"  # every start is cold
 BOOTSTRAP = (
     "import sys; sys.path.insert(0, sys.argv[1]); from bakebook.warm.server import main; main()"
 )
@@ -38,8 +35,7 @@ class ColdStart(Exception):
     """Why there is no warm process; one sentence without a full stop."""
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """The process that a caller asks for: a module to run, and what else differs from a cold
     start.
     """
@@ -50,9 +46,8 @@ class Process:
     folder: str
     path: list[str]  # the first entries of sys.path
     streams: tuple[int, int, int] = (0, 1, 2)
-    needs: list[str] = field(default_factory=list)  # what must be imported first
-    later: list[str] | None = None  # what the next processes will need
-    keep_s: float | None = None
+    needs: tuple[str, ...] = ()  # what must be imported first
+    keep_s: float | None = None  # that the server waits for the next request
     needs_kernel: bool = False
 
 
@@ -61,8 +56,11 @@ class ForkedProcess:
 
     stdin = stdout = stderr = None
 
-    def __init__(self, pid: int, pidfd: int, alive: socket.socket, server: socket.socket) -> None:
-        self.pid = pid
+    def __init__(
+        self, answer: Message, pidfd: int, alive: socket.socket, server: socket.socket
+    ) -> None:
+        self.pid: int = answer["pid"]
+        self.is_planned: bool = answer["is_planned"]  # whether the server knows what comes later
         self.returncode: int | None = None
         self._pidfd = pidfd
         self._alive = alive  # the child is killed when this end is closed
@@ -82,6 +80,13 @@ class ForkedProcess:
         if self.returncode is None:
             select.select([self._pidfd], [], [], timeout)
         return self.poll()
+
+    def result(self) -> int:
+        """The exit status, as soon as the process has nothing left to do but to free its memory."""
+        while self.returncode is None:
+            select.select([self._pidfd, self._alive.fileno()], [], [])
+            self.returncode = self._status()
+        return self.returncode
 
     def send_signal(self, number: int) -> None:
         """Sends a signal unless the process has ended."""
@@ -137,7 +142,7 @@ class Asked:
                 answer, fds = receive(self._server)
                 if "refused" in answer:
                     raise ColdStart(answer["refused"])
-                return ForkedProcess(answer["pid"], fds[0], self._alive, self._server)
+                return ForkedProcess(answer, fds[0], self._alive, self._server)
             if _is_stopped(self._pid):
                 raise ColdStart("the fork server is stopped")
             if time.monotonic() > self._ends:
@@ -146,7 +151,7 @@ class Asked:
 
 
 def ask(process: Process, first: Callable[[], list[str]]) -> Asked:
-    """Asks for a process. Without a server, one is started that begins with the imports that `first`
+    """Asks for a process. Without a server, one is started that begins by importing what `first`
     returns. Raises ColdStart when anything is wrong.
     """
     with _as_cold_start():
@@ -157,14 +162,56 @@ def ask(process: Process, first: Callable[[], list[str]]) -> Asked:
         return Asked(process, server)
 
 
-def ask_status(path: Path) -> tuple[int, Message] | None:
-    """Process and state of the server behind a socket; None if it does not answer at once."""
+def plan(variables: dict[str, str], later: list[str]) -> None:
+    """Tells the server what the next processes will need."""
     with suppress(OSError, ValueError, ColdStart):
-        server = _connected(path)
+        server = _connected(place.socket_path(variables))
         if server:
             with server:
-                send(server, {"kind": "status"})
-                return peer(server)[0], receive(server)[0]
+                send(server, {"kind": "plan", "later": later})
+
+
+def begin(variables: dict[str, str], first: list[str]) -> None:
+    """Starts a server that imports `first`, unless one runs. Raises ColdStart."""
+    with _as_cold_start():
+        path = place.socket_path(variables)
+        server = _connected(path) or _started(path, variables, first)
+        server.close()
+
+
+class Status(NamedTuple):
+    """A server as `nb doctor` shows it; without `state` it does not answer."""
+
+    path: Path
+    pid: int
+    state: Message | None
+
+
+def servers() -> list[Status]:
+    """All servers of this user that run."""
+    found = []
+    with suppress(OSError):
+        for path in place.sockets():
+            with suppress(ColdStart):
+                server = _connected(path)
+                if server:
+                    with server:
+                        found.append(Status(path, peer(server)[0], _state(server)))
+    return found
+
+
+def end(status: Status) -> None:
+    """Ends a server, after its children; one that does not answer at once."""
+    status.path.unlink(missing_ok=True)
+    if status.state is None or not status.state["children"]:
+        with suppress(ProcessLookupError):
+            os.kill(status.pid, signal.SIGKILL)
+
+
+def _state(server: socket.socket) -> Message | None:
+    with suppress(OSError, ValueError):
+        send(server, {"kind": "status"})
+        return receive(server)[0]
     return None
 
 
@@ -208,7 +255,6 @@ def _started(path: Path, variables: dict[str, str], first: list[str]) -> socket.
     import subprocess  # only the first stage pays for it
 
     _require_room(path.parent)
-    keep_s = 0.0 if variables.get("CI") else KEEP_S
     own = path.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
         own.unlink()
@@ -220,14 +266,15 @@ def _started(path: Path, variables: dict[str, str], first: list[str]) -> socket.
             "socket": str(path),
             "libraries": str(place.libraries()),
             "first": first,
-            "keep_s": keep_s,
+            "keep_s": 0.0 if variables.get("CI") else KEEP_S,
             "owner": pipeline(),
             "session": os.getsid(0),
         }
+        source = str(Path(__file__).parents[2])
         fd = listener.fileno()
         with path.with_suffix(".log").open("w") as log:
             subprocess.Popen(
-                [sys.executable, "-c", BOOTSTRAP, str(Path(__file__).parents[2]), str(fd), json.dumps(options)],
+                [sys.executable, "-c", BOOTSTRAP, source, str(fd), json.dumps(options)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -293,7 +340,6 @@ def _request(process: Process) -> Message:
         "limits": [(number, resource.getrlimit(number)) for number in place.LIMITS],
         "ignored": [n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN],
         "needs": process.needs,
-        "later": process.later,
         "keep_s": process.keep_s,
         "needs_kernel": process.needs_kernel,
     }

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from bakebook.warm.client import (
-    COLD,
-    SWITCH,
     ColdStart,
     ForkedProcess,
     Process,
@@ -18,8 +16,8 @@ from bakebook.warm.client import (
     own_variables,
     python_path,
 )
+from bakebook.warm.protocol import CALLER, COLD, KEEP_KERNEL, SWITCH
 
-CALLER = "NB_CALLER"  # the process that waits for a warm runner
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -27,7 +25,9 @@ def run_warm() -> None:
     """Runs this command in a warm process and ends with its exit status; returns when there is
     none, after a note.
     """
-    if os.environ.get(SWITCH) == COLD:
+    stage, *options = sys.argv[2:] or [""]
+    is_plain = stage[:1].isalnum() and set(options) <= {KEEP_KERNEL}
+    if os.environ.get(SWITCH) == COLD or not is_plain:  # Typer explains what is wrong
         return
     heard = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
     handlers = [signal.signal(number, signal.SIG_DFL) for number in heard]
@@ -48,7 +48,7 @@ def _runner() -> Process:
     variables = own_variables(dict(os.environ)) | {CALLER: str(os.getpid())}
     folder = str(Path.cwd())
     return Process(
-        module="bakebook.cli.main",
+        module="bakebook.cli.stages",
         argv=sys.argv,
         variables=variables,
         folder=folder,
@@ -68,10 +68,8 @@ def _first() -> list[str]:
 
 def _end_like(process: ForkedProcess) -> NoReturn:
     """Waits for a process and ends with its exit status, or by the same signal."""
-    status = None
-    while status is None:
-        status = process.wait()
+    status = process.result()
     if status < 0:
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
-    sys.exit(status)
+    os._exit(status)  # nothing is left to flush

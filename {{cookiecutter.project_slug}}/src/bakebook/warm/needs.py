@@ -28,13 +28,24 @@ KERNEL = (
     "IPython.core.shellapp",
     "IPython.extensions.storemagic",
 )
-STORE = "mlflow.store.tracking.sqlalchemy_store"  # which MLflow imports for a database
+# Called, because they remember what every runner would find out again
+CALLS = (
+    "nbformat.validator.get_validator()",
+    "jupyter_client.provisioning.factory.KernelProvisionerFactory.instance()",
+)
+# Of MLflow, which imports it when it logs to a database, or logs a model
+TRACKING = (
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.pyfunc.model",
+    "mlflow.utils.requirements_utils._init_packages_to_modules_map()",
+)
 MODEL_PATH = MODEL.relative_to(ROOT).as_posix()
 
 
 def of_runner(sources: Sources) -> list[str]:
     """What every `nb run` imports; the kernel's part first, because other libraries look at it."""
-    return [*KERNEL, "typer", *_in_files(sources, _runner_files(sources) - _tracking_files(sources))]
+    files = _runner_files(sources) - _tracking_files(sources)
+    return [*KERNEL, "typer", *CALLS, *_in_files(sources, files)]
 
 
 def of_stage(project: Project, stage: str) -> list[str]:
@@ -48,13 +59,13 @@ def of_stage(project: Project, stage: str) -> list[str]:
 
 
 def of_pipeline(project: Project) -> list[str]:
-    """What all stages import, kernels and runners, in the order in which they run."""
-    names = []
+    """What kernels and runners of all stages import, in the order in which they run."""
+    names: list[str] = []
     for stage in project.notebook_stages():
         names += of_stage(project, stage)
         if MODEL_PATH in project.files(stage, "deps", "outs"):
-            names += [*_in_files(project.sources, _tracking_files(project.sources)), STORE]
-    return list(dict.fromkeys(names))
+            names += [*_in_files(project.sources, _tracking_files(project.sources)), *TRACKING]
+    return list(dict.fromkeys([*names, *of_runner(project.sources)]))
 
 
 def _runner_files(sources: Sources) -> set[Path]:

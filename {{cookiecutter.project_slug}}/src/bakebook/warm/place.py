@@ -9,16 +9,29 @@ import os
 import resource
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST_PATH = 107  # bytes of a socket's, linux/un.h
 # Of variables that Python and libraries of C read once
 PREFIXES = (
-    "PYTHON OMP_ MKL_ OPENBLAS_ GOTO_ BLIS_ KMP_ NUMEXPR_ LD_ MALLOC_ GLIBC_ ARROW_ JE_ MIMALLOC_ "
-    "CUDA_ TQDM_"
-).split()
+    "PYTHON",
+    "OMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "GOTO_",
+    "BLIS_",
+    "KMP_",
+    "NUMEXPR_",
+    "LD_",
+    "MALLOC_",
+    "GLIBC_",
+    "ARROW_",
+    "JE_",
+    "MIMALLOC_",
+    "CUDA_",
+    "TQDM_",
+)
 WRITTEN = {"KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK"}  # by joblib and scikit-learn at import
 LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 MEMORY_LIMITS = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
@@ -51,9 +64,8 @@ def sockets() -> list[Path]:
 def _folder() -> Path:
     """A folder that only this user can enter."""
     user = os.getuid()
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    place = Path(runtime) if runtime else Path(tempfile.gettempdir())
-    folder = place / f"bakebook-{user}"
+    place = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
+    folder = Path(place, f"bakebook-{user}")
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != user or status.st_mode & 0o077:
@@ -77,7 +89,7 @@ def _surroundings(variables: dict[str, str]) -> Iterator[str]:
 
 
 def _is_fixed(name: str) -> bool:
-    is_read_once = name.startswith(tuple(PREFIXES)) or name.lower().endswith("_proxy")
+    is_read_once = name.startswith(PREFIXES) or name.lower().endswith("_proxy")
     return is_read_once and name != "PYTHONPATH" and name not in WRITTEN
 
 

@@ -17,6 +17,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 CHECK_FILES_S = 1.0  # between two looks whether a library was edited
+TASKS = Path("/proc/self/task")
 # Reads of the whole environment, which say nothing about a single variable
 ALL_VARIABLES = ("__iter__", "copy")
 # Whose values may differ between terminals, and at most tell a library where programs are
@@ -24,6 +25,7 @@ INSIGNIFICANT = {"PATH", "PWD", "OLDPWD", "SHLVL", "_", "TERM", "TERM_PROGRAM", 
 
 # What they may know of the shell of a notebook
 SHELL_ATTRIBUTES = {"kernel", "config"}
+MODULE_SUFFIXES = (".py", ".pyc", ".so")
 EXPECTED_WARNING = "TqdmWarning"  # that ipywidgets are missing; the kernel of a stage ignores it
 
 
@@ -44,6 +46,8 @@ class Libraries:
         self._read: dict[str, str | None] = {}  # variables, with their values before
         self._files: dict[str, tuple[int, int]] = {}
         self._files_checked = 0.0
+        self._blas: list[Any] = []
+        self._blas_of = 0  # modules that were loaded then
 
     def load(self, name: str) -> None:
         """Imports a module, or the module that has this attribute; a library that is missing or
@@ -74,9 +78,20 @@ class Libraries:
                 return f"the variable {name} differs from that of the fork server"
         tops = {name.partition(".")[0] for name in sys.modules}
         for folder in path:
-            for name in _modules_in(folder) & tops:
-                return f"{name} in {folder} comes before the installed library"
+            for name in tops & _names_in(folder):
+                if _is_module(Path(folder, name)):
+                    return f"{name} in {folder} comes before the installed library"
         return self._edited()
+
+    def blas(self) -> list[Any]:
+        """The loaded libraries of BLAS, as threadpoolctl controls them."""
+        if "threadpoolctl" not in sys.modules:
+            return []
+        if self._blas_of != len(sys.modules):
+            controller = sys.modules["threadpoolctl"].ThreadpoolController()
+            self._blas = controller.select(internal_api="openblas").lib_controllers
+            self._blas_of = len(sys.modules)
+        return self._blas
 
     def written_variables(self) -> dict[str, str]:
         """The variables that imports have set."""
@@ -122,25 +137,27 @@ def _visible_effects(name: str, variables: dict[str, str | None]) -> str:
                 found.append(f"fails ({type(error).__name__})")
         if printed.seek(0, os.SEEK_END):
             found.append("prints")
-    if threading.active_count() > 1 or len(os.listdir("/proc/self/task")) > 1:
+    if threading.active_count() > 1 or len(list(TASKS.iterdir())) > 1:
         found.append("starts a thread")
     return found[0] if found else ""
 
 
 def _import(name: str) -> None:
-    """Imports `a.b.c`, which may be a module or an attribute of the module `a.b`."""
-    first, *rest = name.split(".")
-    module = importlib.import_module(first)
+    """Imports `a.b.c`, which may be a module or an attribute of the module `a.b`, or calls
+    `a.b.c()`.
+    """
+    first, *rest = name.removesuffix("()").split(".")
+    found: Any = importlib.import_module(first)
     for part in rest:
-        value = getattr(module, part, None)
-        if value is None:
-            full = f"{module.__name__}.{part}"
-            if not hasattr(module, "__path__") or find_spec(full) is None:
-                return
-            value = importlib.import_module(full)
-        if not isinstance(value, ModuleType):
-            return
-        module = value
+        if isinstance(found, ModuleType) and not hasattr(found, part):
+            full = f"{found.__name__}.{part}"
+            if hasattr(found, "__path__") and find_spec(full):
+                importlib.import_module(full)
+        if not hasattr(found, part):
+            return  # the child says what is wrong
+        found = getattr(found, part)
+    if name.endswith("()"):
+        found()
 
 
 @contextmanager
@@ -238,18 +255,19 @@ def _places(spec: ModuleSpec) -> list[str]:
     return [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.origin else [])]
 
 
-def _modules_in(folder: str) -> set[str]:
-    """The modules and packages of a folder; one without `__init__.py` does not come before a
-    library.
-    """
-    names = set()
+def _names_in(folder: str) -> set[str]:
     with suppress(OSError):
-        for entry in os.scandir(folder):
-            name, _, suffix = entry.name.partition(".")
-            is_package = not suffix and Path(entry.path, "__init__.py").is_file()
-            if is_package or suffix.endswith(("py", "pyc", "so")):
-                names.add(name)
-    return names
+        return {name.partition(".")[0] for name in os.listdir(folder)}  # noqa: PTH208
+    return set()
+
+
+def _is_module(place: Path) -> bool:
+    """Whether a name without its suffix is importable; a folder without `__init__.py` does not come
+    before a library.
+    """
+    return (place / "__init__.py").is_file() or any(
+        file.suffix in MODULE_SUFFIXES for file in place.parent.glob(f"{place.name}.*")
+    )
 
 
 def _version(file: str) -> tuple[int, int]:

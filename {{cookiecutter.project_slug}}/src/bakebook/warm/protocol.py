@@ -1,4 +1,4 @@
-"""Messages between the fork server and its callers: JSON after its length, with file descriptors."""
+"""What the fork server and its callers agree on: messages in JSON with file descriptors, names."""
 
 import json
 import os
@@ -6,6 +6,11 @@ import socket
 import struct
 from typing import Any
 
+CALLER = "NB_CALLER"  # variable of a runner: the process that waits for it
+KEEP_KERNEL = "--keep-kernel"  # the option of `nb run`
+SWITCH = "NB_WARM"  # variable: whether kernels and runners may be forked
+COLD = "0"  # its value if they may not
+KEEP_S = 300.0  # that the server waits for the next request, unless params.yaml says otherwise
 MOST_FDS = 4
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")  # an exit status; negative: the signal that ended the process

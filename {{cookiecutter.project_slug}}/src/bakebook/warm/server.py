@@ -31,16 +31,19 @@ class Server:
 
     def __init__(self, listener: socket.socket, options: Message) -> None:
         self.listener = listener
-        self.listener.listen(BACKLOG)  # again: from now on callers see this process at the other end
+        self.listener.listen(BACKLOG)  # again, so that callers see this process at the other end
         self.path = Path(options["socket"])
         self.inode = self.path.stat().st_ino
-        self.libraries = Libraries(Path(options["libraries"]), self.path.with_suffix(".excluded"))
+        self.environment = Path(options["libraries"])
+        self.environment_time = self.environment.stat().st_mtime_ns
+        self.libraries = Libraries(self.environment, self.path.with_suffix(".excluded"))
         self.first: list[str] = options["first"]
         self.keep_s: float = options["keep_s"]
         self.owner = _pidfd(options["owner"])
         self.session = _pidfd(options["session"])
         self.started = time.time()
         self._waiting: deque[str] = deque()
+        self._is_planned = False
         self._children: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
         self._last_request = time.monotonic()
         self._kernel_expected_until = 0.0
@@ -54,7 +57,7 @@ class Server:
             ready = self._ready(0 if is_importing else LOOK_S)
             for pidfd in self._children.keys() & set(ready):
                 self._report(pidfd)
-            if self.listener in ready:
+            if self.listener.fileno() in ready:
                 asked = self._answer()
                 if asked:
                     return asked
@@ -64,19 +67,22 @@ class Server:
                 self.libraries.load(self._waiting.popleft())
         if self._is_in_place():
             self.path.unlink()
+            self.path.with_suffix(".log").unlink(missing_ok=True)
         return None
 
-    def _ready(self, timeout: float) -> list[socket.socket | int]:
+    def _ready(self, timeout: float) -> list[int]:
         if self._waiting:
             timeout = min(timeout, KERNEL_TIMEOUT_S / 10)
         if self.libraries.spoiled:
             timeout = 0
-        return select.select([self.listener, *self._children], [], [], timeout)[0]
+        return select.select([self.listener.fileno(), *self._children], [], [], timeout)[0]
 
     def _is_wanted(self) -> bool:
         if self._children:
             return True
-        if not self._is_in_place() or self.libraries.spoiled or _has_ended(self.session):
+        if not self._is_in_place() or _has_ended(self.session):
+            return False
+        if self.libraries.spoiled or self._environment_has_changed():
             return False
         if self.keep_s == 0:
             return not _has_ended(self.owner)
@@ -87,6 +93,12 @@ class Server:
         with suppress(OSError):
             return self.path.stat().st_ino == self.inode
         return False
+
+    def _environment_has_changed(self) -> bool:
+        """Whether something was installed or removed, which changes the time of the folder."""
+        with suppress(OSError):
+            return self.environment.stat().st_mtime_ns != self.environment_time
+        return True
 
     def _answer(self) -> Asked | None:
         """Answers one caller, or closes the connection; returns its request in the child."""
@@ -100,9 +112,13 @@ class Server:
                 raise ValueError("another user")
             if request["kind"] == "fork":
                 return self._fork(connection, request, fds)
-            send(connection, self._status())
-        except (OSError, ValueError):
-            pass
+            if request["kind"] == "plan":
+                self._waiting = deque(request["later"])
+                self._is_planned = True
+            else:
+                send(connection, self._status())
+        except (OSError, ValueError, KeyError):
+            pass  # a caller that has gone, or is none of ours
         close(fds)
         connection.close()
         return None
@@ -110,38 +126,41 @@ class Server:
     def _fork(self, connection: socket.socket, request: Message, fds: list[int]) -> Asked | None:
         self._last_request = time.monotonic()
         self._kernel_expected_until = 0.0
+        if request["keep_s"] is not None:
+            self.keep_s = request["keep_s"]
         for name in request["needs"]:
             self.libraries.load(name)
         problem = self.libraries.problem(request["variables"], request["path"])
-        if problem:
-            send(connection, {"refused": problem})
-        else:
-            gc.freeze()  # so that collecting garbage does not copy what is shared
-            pid = os.fork()
-            if pid == 0:
-                self._let_go(connection)
-                request["variables"] |= self.libraries.written_variables()
-                return request, fds
+        pid = None if problem else self._child()
+        if pid == 0:
+            self._let_go(connection)
+            request["variables"] |= self.libraries.written_variables()
+            return request, fds
+        if pid:
             self._take_charge(connection, pid)
-        self._plan(request)
+        else:
+            send(connection, {"refused": problem or "the system refuses another process"})
+            connection.close()
+        if request["needs_kernel"]:
+            self._kernel_expected_until = time.monotonic() + KERNEL_TIMEOUT_S
         close(fds)
         return None
+
+    def _child(self) -> int | None:
+        """Forks: the child's process, 0 in the child, None where the system refuses."""
+        self.libraries.blas()  # the child finds them without looking again
+        gc.freeze()  # so that collecting garbage does not copy what is shared
+        try:
+            return os.fork()
+        except OSError:
+            return None
 
     def _take_charge(self, connection: socket.socket, pid: int) -> None:
         """Tells the caller about its child, and waits for the child's end."""
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid, connection
         with suppress(OSError):  # a caller that has gone takes the child with it
-            send(connection, {"pid": pid}, (pidfd,))
-
-    def _plan(self, request: Message) -> None:
-        """What to import later, how long to stay, and whether a kernel will be asked for soon."""
-        if request["later"] is not None:
-            self._waiting = deque(request["later"])
-        if request["keep_s"] is not None:
-            self.keep_s = request["keep_s"]
-        if request["needs_kernel"]:
-            self._kernel_expected_until = time.monotonic() + KERNEL_TIMEOUT_S
+            send(connection, {"pid": pid, "is_planned": self._is_planned}, (pidfd,))
 
     def _report(self, pidfd: int) -> None:
         """Tells a caller how its child ended."""
@@ -183,7 +202,7 @@ def _has_ended(pidfd: int | None) -> bool:
 
 
 def main() -> None:
-    """Serves with the arguments: the folder of this library, a listening socket, options as JSON."""
+    """Serves; the arguments are this library's folder, a listening socket and options in JSON."""
     source, listener, options = sys.argv[1:]
     sys.path.remove(source)  # the entry that made this module importable
     sys.path[:] = path = [entry for entry in sys.path if entry]
@@ -194,5 +213,4 @@ def main() -> None:
     asked = server.serve()
     if asked:
         request, fds = asked
-        become(request, fds, path)
-
+        become(request, fds, path, server.libraries.blas())
