@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bakebook.warm import place
-from bakebook.warm.protocol import KEEP_S, STATUS, Message, peer, receive, send
+from bakebook.warm.protocol import GREETING, KEEP_S, STATUS, Message, peer, receive, send
 
 ANSWER_TIMEOUT_S = 60.0  # in which the server imports what a child needs
 POLL_S = 0.2
@@ -115,16 +115,17 @@ class ForkedProcess:
 
 
 class Asked:
-    """A request that the fork server has not answered yet."""
+    """A request that the fork server has not answered yet.
+
+    It is sent after the server has greeted: a stopped server would keep the caller's output open.
+    """
 
     def __init__(self, process: Process, server: socket.socket) -> None:
+        self._process = process
         self._server = server
         self._pid = peer(server)[0]
         self._ends = time.monotonic() + ANSWER_TIMEOUT_S
-        self._alive, alive_of_child = socket.socketpair()
-        with alive_of_child:
-            fds = (*process.streams, alive_of_child.fileno())
-            send(server, _request(process), fds)
+        self._alive: socket.socket | None = None
 
     def wait(self) -> ForkedProcess:
         """The process, when the server has imported what it needs. Raises ColdStart."""
@@ -139,6 +140,9 @@ class Asked:
         """
         with _as_cold_start():
             if select.select([self._server], [], [], timeout)[0]:
+                if self._alive is None:
+                    self._alive = self._sent()
+                    return None
                 answer, fds = receive(self._server)
                 if "refused" in answer:
                     raise ColdStart(answer["refused"])
@@ -148,6 +152,16 @@ class Asked:
             if time.monotonic() > self._ends:
                 raise ColdStart("the fork server does not answer")
             return None
+
+    def _sent(self) -> socket.socket:
+        """Sends the request; returns the socket that keeps the child alive."""
+        if self._server.recv(len(GREETING)) != GREETING:
+            raise ColdStart("the fork server has ended")
+        alive, alive_of_child = socket.socketpair()
+        with alive_of_child:
+            fds = (*self._process.streams, alive_of_child.fileno())
+            send(self._server, _request(self._process), fds)
+        return alive
 
 
 def ask(process: Process, first: Callable[[], list[str]]) -> Asked:
@@ -211,6 +225,7 @@ def end(status: Status) -> None:
 def _state(server: socket.socket) -> Message | None:
     with suppress(OSError, ValueError):
         send(server, {"kind": "status"})
+        server.recv(len(GREETING))
         return receive(server)[0]
     return None
 

@@ -56,6 +56,15 @@ def socket_path(variables: dict[str, str]) -> Path:
     return path
 
 
+def distributions(folder: Path) -> list[str]:
+    """Names and times of what is installed in an environment."""
+    return sorted(
+        f"{entry.name} {entry.stat().st_mtime_ns}"
+        for entry in os.scandir(folder)
+        if entry.name.endswith((".dist-info", ".egg-info", ".pth"))
+    )
+
+
 def sockets() -> list[Path]:
     """The sockets of all servers of this user."""
     return sorted(_folder().glob("*.socket"))
@@ -76,7 +85,7 @@ def _folder() -> Path:
 def _surroundings(variables: dict[str, str]) -> Iterator[str]:
     yield from (sys.executable, sys.version, sys.prefix)
     yield from _code()
-    yield from _distributions()
+    yield from distributions(libraries())
     for name in sorted(variables):
         if _is_fixed(name):
             yield f"{name}={variables[name]}"
@@ -98,13 +107,6 @@ def _code() -> Iterator[str]:
     for entry in sorted(os.scandir(Path(__file__).parent), key=lambda entry: entry.name):
         if entry.name.endswith(".py"):
             yield f"{entry.name} {hashlib.sha256(Path(entry.path).read_bytes()).hexdigest()}"
-
-
-def _distributions() -> Iterator[str]:
-    """Names and times of what is installed."""
-    for entry in sorted(os.scandir(libraries()), key=lambda entry: entry.name):
-        if entry.name.endswith((".dist-info", ".egg-info", ".pth")):
-            yield f"{entry.name} {entry.stat().st_mtime_ns}"
 
 
 def _cgroup_limits() -> Iterator[str]:

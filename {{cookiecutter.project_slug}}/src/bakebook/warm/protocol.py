@@ -12,6 +12,7 @@ SWITCH = "NB_WARM"  # variable: whether kernels and runners may be forked
 COLD = "0"  # its value if they may not
 KEEP_S = 300.0  # that the server waits for the next request, unless params.yaml says otherwise
 MOST_FDS = 4
+GREETING = b"!"  # of the server, before it takes a request
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")  # an exit status; negative: the signal that ended the process
 PEER = struct.Struct("3i")  # pid, uid, gid

@@ -16,8 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from bakebook.warm.child import become
+from bakebook.warm.place import distributions
 from bakebook.warm.preload import Libraries
-from bakebook.warm.protocol import STATUS, Message, close, peer, receive, send
+from bakebook.warm.protocol import GREETING, STATUS, Message, close, peer, receive, send
 
 LOOK_S = 2.0  # between two looks whether the server is still wanted
 BACKLOG = 64
@@ -35,6 +36,7 @@ class Server:
         self.path = Path(options["socket"])
         self.inode = self.path.stat().st_ino
         self.environment = Path(options["libraries"])
+        self.distributions = distributions(self.environment)
         self.environment_time = self.environment.stat().st_mtime_ns
         self.libraries = Libraries(self.environment, self.path.with_suffix(".excluded"))
         self.first: list[str] = options["first"]
@@ -95,10 +97,15 @@ class Server:
         return False
 
     def _environment_has_changed(self) -> bool:
-        """Whether something was installed or removed, which changes the time of the folder."""
-        with suppress(OSError):
-            return self.environment.stat().st_mtime_ns != self.environment_time
-        return True
+        """Whether a distribution was installed, updated or removed."""
+        try:
+            changed = self.environment.stat().st_mtime_ns
+            if changed != self.environment_time:  # as it also does when byte code is written
+                self.environment_time = changed
+                return distributions(self.environment) != self.distributions
+        except OSError:
+            return True
+        return False
 
     def _answer(self) -> Asked | None:
         """Answers one caller, or closes the connection; returns its request in the child."""
@@ -107,9 +114,10 @@ class Server:
         fds: list[int] = []
         try:
             _, uid = peer(connection)
-            request, fds = receive(connection)
             if uid != os.getuid():
                 raise ValueError("another user")
+            connection.sendall(GREETING)
+            request, fds = receive(connection)
             if request["kind"] == "fork":
                 return self._fork(connection, request, fds)
             if request["kind"] == "plan":

@@ -1,0 +1,35 @@
+"""Asks the fork server for a process and reports how it ended; run by the Python of a small environment.
+
+    driver.py warm|cold MODULE [ARGUMENT ...]
+
+The variable NEEDS lists what the server imports first, KEEP_S how long it stays.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+from bakebook.warm.client import ColdStart, Process, ask, own_variables, python_path
+
+mode, module, *arguments = sys.argv[1:]
+variables = own_variables(dict(os.environ))
+if mode == "cold":
+    done = subprocess.run([sys.executable, "-m", module, *arguments], env=variables)
+    print("status", done.returncode)
+else:
+    process = Process(
+        module=module,
+        argv=["", *arguments],
+        variables=variables,
+        folder=os.getcwd(),
+        path=[os.getcwd(), *python_path(variables, os.getcwd())],
+        needs=tuple(json.loads(os.environ.get("NEEDS", "[]"))),
+        keep_s=float(os.environ.get("KEEP_S", "300")),
+    )
+    try:
+        forked = ask(process, list).wait()
+        print("forked", forked.pid, flush=True)
+        print("status", forked.result())
+    except ColdStart as reason:
+        print("cold start:", reason)
