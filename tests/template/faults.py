@@ -19,6 +19,7 @@ from conftest import commit
 STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
 TRACKED = ["train", "export", "evaluate", "describe"]
 HERE = "import os, pathlib, time; pathlib.Path(os.environ['HERE']).write_text(f'{os.getpid()} {os.getppid()}'); "
+WARM = {"warm": "1", "cold": "0"}  # the value of NB_WARM
 WAIT = HERE + "time.sleep(100)"
 HOLD = HERE + "import ctypes; ctypes.PyDLL(None).sleep(100)"  # keeps Python's lock: no other thread of the kernel runs
 
@@ -77,6 +78,10 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
     while not holds() and time.monotonic() < end:
         time.sleep(0.1)
     return holds()
+
+
+def within_folder(pid: int, folder: Path) -> bool:
+    return Path(f"/proc/{pid}/cwd").readlink() == folder
 
 
 def exit_code(said: str) -> int | None:
@@ -140,8 +145,25 @@ class Case:
         """The processes of kernel and runner, as soon as the notebook waits."""
         assert within(60, lambda: self.here.exists() and " " in self.here.read_text("utf-8"))
         assert within(60, lambda: self.stage not in TRACKED or self.recorded())
-        kernel, runner = map(int, self.here.read_text("utf-8").split())
+        kernel, parent = map(int, self.here.read_text("utf-8").split())
+        runner = json.loads((self.project / ".dvc/tmp/nb/holder.json").read_text("utf-8"))["pid"]
+        assert (parent == runner) == (self.environment.get("NB_WARM") == WARM["cold"]), (
+            "not the mode that was asked for"
+        )
         return kernel, runner
+
+    def caller(self, runner: int) -> int:
+        """The process that DVC started: the runner itself, or the one that waits for a warm runner."""
+        commands = {
+            int(entry.name): (entry / "cmdline").read_bytes().split(b"\0")
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdecimal() and not gone(int(entry.name))
+        }
+        wanted = [b"run", self.stage.encode()]
+        found = [
+            pid for pid, command in commands.items() if wanted == command[2:4] and within_folder(pid, self.project)
+        ]
+        return found[0] if found else runner
 
     def recorded(self) -> bool:
         """Whether the stage's MLflow run is open by now."""
@@ -175,7 +197,7 @@ class Case:
 class Kill:
     """A process of the pipeline is sent a signal while the stage's notebook is at work."""
 
-    target: str  # dvc, runner, kernel, or group: what Ctrl-C in a terminal reaches
+    target: str  # dvc, caller, runner, kernel, or group: what Ctrl-C in a terminal reaches
     number: int
     stage: str
     code: int | None = None  # of nb, as DVC prints it; None where DVC cannot print any more
@@ -192,7 +214,8 @@ class Kill:
         if self.target == "group":
             os.killpg(process.pid, self.number)
         else:
-            os.kill({"dvc": process.pid, "runner": runner, "kernel": kernel}[self.target], self.number)
+            targets = {"dvc": process.pid, "runner": runner, "kernel": kernel, "caller": case.caller(runner)}
+            os.kill(targets[self.target], self.number)
         orphans = [kernel] if self.target == "kernel" else [runner, kernel]  # the runner of a dead kernel tells of it
         if not within(5, lambda: all(map(gone, orphans))):
             left = [pid for pid in (process.pid, runner, kernel) if not gone(pid)]
@@ -218,6 +241,9 @@ def kills(stages: list[str]) -> Iterator[Kill]:
         yield Kill("group", signal.SIGINT, stage, 130, "KILLED")
         yield Kill("dvc", signal.SIGTERM, stage, None, "KILLED")
         yield Kill("dvc", signal.SIGKILL, stage, None, "KILLED")
+        yield Kill("caller", signal.SIGINT, stage, 130, "KILLED")
+        yield Kill("caller", signal.SIGTERM, stage, 143, "KILLED")
+        yield Kill("caller", signal.SIGKILL, stage, 137, None)
         yield Kill("runner", signal.SIGINT, stage, 130, "KILLED")
         yield Kill("runner", signal.SIGTERM, stage, 143, "KILLED")
         yield Kill("runner", signal.SIGHUP, stage, 129, "KILLED")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run, commit, git
-from faults import FAILURES, HOLD, STAGES, WAIT, Case, Failure, Kill, gone, kills, outs, prepare, statuses, within
+from faults import FAILURES, HOLD, STAGES, WAIT, WARM, Case, Failure, Kill, gone, kills, outs, prepare, statuses, within
 from test_run import answers
 
 pytestmark = pytest.mark.slow
@@ -52,11 +52,22 @@ def prepared(baked: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) ->
     return project
 
 
-@pytest.fixture
-def case(prepared: Path, tmp_path: Path, environment: dict[str, str]) -> Callable[[str], Case]:
+@pytest.fixture(scope="session")
+def fork_server(prepared: Path, run: Run, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A fork server that outlives the DVC processes of the cases, each of which has a session of its own."""
+    project = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("fork server") / prepared.name))
+    done = run(project, "nb", "run", "ingest")
+    assert done.returncode == 0 and "cold start" not in done.stderr, done.stderr
+
+
+@pytest.fixture(params=["warm", pytest.param("cold", marks=pytest.mark.chaos)])
+def case(
+    prepared: Path, tmp_path: Path, environment: dict[str, str], fork_server: None, request: pytest.FixtureRequest
+) -> Callable[[str], Case]:
     """A copy of the prepared project in which the stage never ran; a shell stands between it and DVC, as in CI."""
     project = Path(shutil.copytree(prepared, tmp_path / prepared.name))
-    return lambda stage: Case(project, stage, environment | {"CI": "true", "SHELL": "/bin/sh"})
+    variables = {"SHELL": "/bin/sh", "NB_WARM": WARM[request.param]}
+    return lambda stage: Case(project, stage, environment | variables)
 
 
 # Killed, failing, hanging, out of space
@@ -430,16 +441,9 @@ ODD = {str(row): row for row in FAILURES}
 UNPROTECTED = [
     (
         "runner/processes.py",
-        "        end_with_dvc(stage)",
+        "        end_with_dvc(stage, caller)",
         "        pass",
         Kill("dvc", signal.SIGKILL, "ingest"),
-        "orphans",
-    ),
-    (
-        "runner/kernel.py",
-        "    die_with_parent(",
-        "    abs(",
-        Kill("runner", signal.SIGKILL, "ingest", 137, at_work=HOLD),
         "orphans",
     ),
     (
@@ -490,8 +494,47 @@ UNPROTECTED = [
 ]
 
 
+UNPROTECTED_COLD = (
+    "runner/kernel.py",
+    "        die_with_parent(",
+    "        abs(",
+    Kill("runner", signal.SIGKILL, "ingest", 137, at_work=HOLD),
+    "orphans",
+)
+UNPROTECTED_WARM = [
+    (
+        "warm/child.py",
+        "    _end_with_caller(alive)",
+        "    pass",
+        Kill("runner", signal.SIGKILL, "ingest", 137, at_work=HOLD),
+        "orphans",
+    ),
+    (
+        "warm/command.py",
+        "lambda number, frame: process.send_signal(number)",
+        "signal.SIG_DFL",
+        Kill("caller", signal.SIGTERM, "train", 143, "KILLED"),
+        "runs are",
+    ),
+    (
+        "warm/command.py",
+        "| {CALLER: str(os.getpid())}",
+        "",
+        Kill("dvc", signal.SIGKILL, "ingest"),
+        "orphans",
+    ),
+]
+WITHOUT = [
+    *((mode, *row) for mode in WARM for row in UNPROTECTED),
+    ("cold", *UNPROTECTED_COLD),
+    *(("warm", *row) for row in UNPROTECTED_WARM),
+]
+
+
 @pytest.mark.chaos
-@pytest.mark.parametrize(("file", "old", "new", "row", "broken"), UNPROTECTED, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("case", "file", "old", "new", "row", "broken"), WITHOUT, ids=lambda value: str(value)[:40], indirect=["case"]
+)
 def test_without_its_protection_the_row_fails(
     case: Callable[[str], Case], file: str, old: str, new: str, row: Kill | Failure, broken: str
 ) -> None:

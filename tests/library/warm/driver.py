@@ -9,9 +9,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from bakebook.warm.client import ColdStart, Process, ask, own_variables, python_path
 
+FOLDER = str(Path.cwd())
 mode, module, *arguments = sys.argv[1:]
 variables = own_variables(dict(os.environ))
 if mode == "cold":
@@ -22,8 +24,8 @@ else:
         module=module,
         argv=["", *arguments],
         variables=variables,
-        folder=os.getcwd(),
-        path=[os.getcwd(), *python_path(variables, os.getcwd())],
+        folder=FOLDER,
+        path=[FOLDER, *python_path(variables, FOLDER)],
         needs=tuple(json.loads(os.environ.get("NEEDS", "[]"))),
         keep_s=float(os.environ.get("KEEP_S", "300")),
     )

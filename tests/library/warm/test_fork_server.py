@@ -155,7 +155,11 @@ def surround() -> None:
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -9, ""),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", -15, ""),
         ("import atexit; atexit.register(print, 'at the end')", 0, "at the end"),
-        ("import threading, time; threading.Thread(target=lambda: (time.sleep(0.3), print('later'))).start()", 0, "later"),
+        (
+            "import threading; threading.Timer(0.3, lambda: print('later')).start()",
+            0,
+            "later",
+        ),
         ("import os; os.write(1, b'raw\\n'); os._exit(7)", 7, "raw"),
     ],
 )
@@ -246,9 +250,7 @@ def test_a_library_that_was_edited_is_read_again(world: World) -> None:
 
 
 @pytest.mark.parametrize("variables", [{"OMP_NUM_THREADS": "1"}, {"PYTHONWARNINGS": "ignore"}, {"HTTPS_PROXY": "x"}])
-def test_what_a_running_process_cannot_change_has_a_server_of_its_own(
-    world: World, variables: dict[str, str]
-) -> None:
+def test_what_a_running_process_cannot_change_has_a_server_of_its_own(world: World, variables: dict[str, str]) -> None:
     module = world.module("import os; print('parent', os.getppid())")
     one, other = world.run("warm", module), world.run("warm", module, variables=variables)
     assert re.findall(r"parent \d+", one) != re.findall(r"parent \d+", other)
@@ -318,7 +320,11 @@ def test_a_place_that_cannot_be_used_means_a_cold_start(world: World) -> None:
     deep.mkdir()
     file = world.runtime / "file"
     file.write_text("")
-    for place, reason in ((deep, "too long for the path of a socket"), (file, "Not a directory"), (deep / "none", "No such")):
+    for place, reason in (
+        (deep, "too long for the path of a socket"),
+        (file, "Not a directory"),
+        (deep / "none", "No such"),
+    ):
         answer = world.run("warm", module, variables={"XDG_RUNTIME_DIR": str(place)})
         assert answer.startswith("cold start: the fork server cannot be used (") and reason in answer
 
@@ -374,9 +380,9 @@ def test_a_server_ends_when_its_place_changes(world: World, change: str) -> None
 def test_a_server_holds_no_file_of_a_caller_and_one_thread(world: World) -> None:
     world.run("warm", world.module("pass"))
     (server,) = world.servers()
-    links = [os.readlink(path) for path in Path(f"/proc/{server}/fd").iterdir()]
-    assert not [link for link in links if str(world.folder) in link]
-    assert os.readlink(f"/proc/{server}/cwd") == "/"
+    links = [path.readlink() for path in Path(f"/proc/{server}/fd").iterdir()]
+    assert not [link for link in links if world.folder in link.parents]
+    assert Path(f"/proc/{server}/cwd").readlink() == Path("/")
     assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
 
 
@@ -385,7 +391,7 @@ def test_garbage_on_the_socket_does_not_end_the_server(world: World) -> None:
 
     world.run("warm", world.module("pass"))
     (path,) = world.runtime.rglob("*.socket")
-    for garbage in (b"", b"x", b"\0\0\0\5hello", b'\0\0\0\2{}', b'\0\0\0\x11{"kind": "fork"} '):
+    for garbage in (b"", b"x", b"\0\0\0\5hello", b"\0\0\0\2{}", b'\0\0\0\x11{"kind": "fork"} '):
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(path))
             connection.sendall(garbage)

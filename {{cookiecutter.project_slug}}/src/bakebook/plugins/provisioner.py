@@ -74,11 +74,11 @@ class WarmProvisioner(LocalProvisioner):
                 needs=tuple(needs),
                 keep_s=self.keep_s,
             )
-            asked = ask(process, lambda: [])
-        forked = asked.poll()
-        while forked is None:
-            await asyncio.sleep(POLL_S)
+            asked = ask(process, list)
             forked = asked.poll()
+            while forked is None:
+                await asyncio.sleep(POLL_S)
+                forked = asked.poll()
         self.process = forked  # type: ignore[assignment]
         self.pid = self.pgid = forked.pid
         self.cwd = folder

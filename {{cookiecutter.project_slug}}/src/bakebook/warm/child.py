@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 from bakebook.warm.protocol import STATUS, Message
 
+NOTEBOOK = "ipykernel.zmqshell"  # by which tqdm knows a notebook
 F_SETSIG = 10  # linux/fcntl.h
 # Python itself ignores these, which no program that it starts should inherit
 IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
@@ -41,6 +42,8 @@ def become(request: Message, fds: list[int], path: list[str], blas: list[Any]) -
     sys.argv = list(request["argv"])
     sys.orig_argv = [sys.executable, *sys.argv]
     importlib.invalidate_caches()
+    if request["is_runner"]:
+        sys.modules.pop(NOTEBOOK, None)
     _reset_random_numbers()
     for library in blas:
         library.set_num_threads(_blas_threads())

@@ -48,7 +48,7 @@ class Process(NamedTuple):
     streams: tuple[int, int, int] = (0, 1, 2)
     needs: tuple[str, ...] = ()  # what must be imported first
     keep_s: float | None = None  # that the server waits for the next request
-    needs_kernel: bool = False
+    is_runner: bool = False
 
 
 class ForkedProcess:
@@ -356,7 +356,7 @@ def _request(process: Process) -> Message:
         "ignored": [n for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN],
         "needs": process.needs,
         "keep_s": process.keep_s,
-        "needs_kernel": process.needs_kernel,
+        "is_runner": process.is_runner,
     }
 
 

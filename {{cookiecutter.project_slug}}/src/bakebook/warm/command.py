@@ -5,6 +5,7 @@ next to nothing.
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -53,7 +54,7 @@ def _runner() -> Process:
         variables=variables,
         folder=folder,
         path=[sys.path[0], *python_path(variables, folder)],
-        needs_kernel=True,
+        is_runner=True,
     )
 
 
@@ -70,6 +71,7 @@ def _end_like(process: ForkedProcess) -> NoReturn:
     """Waits for a process and ends with its exit status, or by the same signal."""
     status = process.result()
     if status < 0:
-        signal.signal(-status, signal.SIG_DFL)
+        with suppress(OSError):  # SIGKILL has no other
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     os._exit(status)  # nothing is left to flush

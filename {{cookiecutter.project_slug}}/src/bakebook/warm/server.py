@@ -149,7 +149,7 @@ class Server:
         else:
             send(connection, {"refused": problem or "the system refuses another process"})
             connection.close()
-        if request["needs_kernel"]:
+        if request["is_runner"]:
             self._kernel_expected_until = time.monotonic() + KERNEL_TIMEOUT_S
         close(fds)
         return None
