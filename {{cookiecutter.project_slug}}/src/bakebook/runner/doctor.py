@@ -200,9 +200,10 @@ def _fork_servers(root: Path) -> Findings:
             age = round(time.time() - server.state["started"])
             memory = psutil.Process(server.pid).memory_info().rss // 2**20
             libraries = {name.partition(".")[0] for name in server.state["seconds"]}
+            children = len(server.state["children"])
             what = (
-                f"process {server.pid} runs since {age} s, {memory} MB, has imported"
-                f" {', '.join(sorted(libraries))}; children: {len(server.state['children'])}"
+                f"process {server.pid}, {age} s old, {memory} MB, {children} children;"
+                f" libraries: {', '.join(sorted(libraries))}"
             )
         yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), is_note=True)
 

@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LONGEST_PATH = 107  # bytes of a socket's, linux/un.h
-# Of variables that Python and libraries of C read once
+# Of variables that Python and libraries of C read once, and of those that say whose settings count
 PREFIXES = (
+    "HOME",
+    "XDG_",
+    "MPLCONFIGDIR",
     "PYTHON",
     "OMP_",
     "MKL_",
