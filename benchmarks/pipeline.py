@@ -101,9 +101,7 @@ def main() -> None:
 
 
 def empty_stage(project: Path, environment: dict[str, str]) -> dict[str, list[Cost]]:
-    """What DVC needs by itself for a stage that does nothing, and for one whose notebook has no more cells than `nb new`
-    writes.
-    """
+    """What a stage costs that does nothing, and one whose notebook is as `nb new` writes it."""
     place = Path(shutil.copytree(project, BUILD / "empty" / project.name))
     call(["nb", "new", "empty"], place, environment)
     pipeline = {"stages": {"nothing": {"cmd": "true"}, "empty": {"cmd": "nb run empty", "params": ["empty"]}}}
