@@ -198,7 +198,7 @@ def _fork_servers(root: Path) -> Findings:
         what = f"process {server.pid} does not answer"
         if server.state:
             age = round(time.time() - server.state["started"])
-            memory = psutil.Process(server.pid).memory_info().rss // 2**20
+            memory = _memory_mb(server.pid)
             libraries = {name.partition(".")[0] for name in server.state["seconds"]}
             children = len(server.state["children"])
             what = (
@@ -206,6 +206,13 @@ def _fork_servers(root: Path) -> Findings:
                 f" libraries: {', '.join(sorted(libraries))}"
             )
         yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), is_note=True)
+
+
+def _memory_mb(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss // 2**20)
+    except psutil.Error:  # it has just ended
+        return 0
 
 
 def _notebooks(root: Path) -> Findings:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bakebook.warm import place
-from bakebook.warm.protocol import GREETING, KEEP_S, STATUS, Message, peer, receive, send
+from bakebook.warm.protocol import EXCLUDED, GREETING, KEEP_S, STATUS, Message, peer, receive, send
 
 ANSWER_TIMEOUT_S = 60.0  # in which the server imports what a child needs
 POLL_S = 0.2
@@ -215,8 +215,11 @@ def servers() -> list[Status]:
 
 
 def end(status: Status) -> None:
-    """Ends a server, after its children; one that does not answer at once."""
+    """Ends a server, after its children; one that does not answer at once. The next one tries
+    every library again.
+    """
     status.path.unlink(missing_ok=True)
+    status.path.with_suffix(EXCLUDED).unlink(missing_ok=True)
     if status.state is None or not status.state["children"]:
         with suppress(ProcessLookupError):
             os.kill(status.pid, signal.SIGKILL)

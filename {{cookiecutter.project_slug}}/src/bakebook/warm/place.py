@@ -95,6 +95,7 @@ def _surroundings(variables: dict[str, str]) -> Iterator[str]:
     yield str([resource.getrlimit(number)[1] for number in LIMITS])
     yield str([resource.getrlimit(number)[0] for number in MEMORY_LIMITS])
     yield str((sorted(os.sched_getaffinity(0)), os.getpriority(os.PRIO_PROCESS, 0)))
+    yield Path("/proc/self/oom_score_adj").read_text("ascii")
     for entry in sorted(Path("/proc/self/ns").iterdir()):
         yield str(entry.readlink())
     yield from _cgroup_limits()

@@ -11,6 +11,7 @@ KEEP_KERNEL = "--keep-kernel"  # the option of `nb run`
 SWITCH = "NB_WARM"  # variable: whether kernels and runners may be forked
 COLD = "0"  # its value if they may not
 KEEP_S = 300.0  # that the server waits for the next request, unless params.yaml says otherwise
+EXCLUDED = ".excluded"  # of the file that names libraries which the server must not import
 MOST_FDS = 4
 GREETING = b"!"  # of the server, before it takes a request
 LENGTH = struct.Struct("!I")

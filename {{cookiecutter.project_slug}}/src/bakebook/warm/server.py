@@ -18,7 +18,7 @@ from pathlib import Path
 from bakebook.warm.child import become
 from bakebook.warm.place import distributions
 from bakebook.warm.preload import Libraries
-from bakebook.warm.protocol import GREETING, STATUS, Message, close, peer, receive, send
+from bakebook.warm.protocol import EXCLUDED, GREETING, STATUS, Message, close, peer, receive, send
 
 LOOK_S = 2.0  # between two looks whether the server is still wanted
 BACKLOG = 64
@@ -38,7 +38,7 @@ class Server:
         self.environment = Path(options["libraries"])
         self.distributions = distributions(self.environment)
         self.environment_time = self.environment.stat().st_mtime_ns
-        self.libraries = Libraries(self.environment, self.path.with_suffix(".excluded"))
+        self.libraries = Libraries(self.environment, self.path.with_suffix(EXCLUDED))
         self.first: list[str] = options["first"]
         self.keep_s: float = options["keep_s"]
         self.owner = _pidfd(options["owner"])
