@@ -179,6 +179,17 @@ def test_jupyters_own_kernels_are_forked_interrupted_and_restarted(project: Path
     assert (found["after interrupt"], found["emptied"], found["alive"]) == ("still here", "False", False)
 
 
+def test_the_provisioner_is_the_default_here_and_nowhere_else(project: Path, run: Run) -> None:
+    """Jupyter's own variable would reach programs of other environments, which cannot start such a kernel."""
+    default = (
+        "import os; from jupyter_client.provisioning.factory import KernelProvisionerFactory as Factory;"
+        "print(Factory.instance().default_provisioner_name, os.environ.get('JUPYTER_DEFAULT_PROVISIONER_NAME'))"
+    )
+    assert run(project, "python", "-c", default).stdout == "warm None\n"
+    own = run(project, "python", "-c", default, JUPYTER_DEFAULT_PROVISIONER_NAME="local-provisioner")
+    assert own.stdout == "local-provisioner local-provisioner\n"
+
+
 def test_papermill_by_hand_gets_a_warm_kernel(project: Path, run: Run, tmp_path: Path) -> None:
     notebook = one_cell(project / "notebooks" / "look.ipynb", PARENT)
     done = run(project, "papermill", str(notebook), str(tmp_path / "out.ipynb"), "--cwd", "notebooks", "-k", "python3")
@@ -227,14 +238,14 @@ def test_a_wrong_keep_warm_costs_time_only(project: Path, run: Run, value: str) 
 def test_nb_doctor_shows_the_fork_server_and_ends_it(project: Path, run: Run) -> None:
     assert run(project, "nb", "run", "ingest").returncode == 0
     shown = run(project, "nb", "doctor").stdout
-    servers = [int(pid) for pid in re.findall(r"note +fork server: process (\d+), ", shown)]
+    servers = [int(pid) for pid in re.findall(r"ok +fork server: process (\d+), ", shown)]
     assert servers and re.search(
         r"process \d+, \d+ s old, \d+ MB, 0 children; libraries: .*pandas.* → nb doctor", shown
     )
     fixed = run(project, "nb", "doctor", "--fix").stdout
     assert f"fixed   fork server: process {servers[0]}" in fixed
     assert within(5, lambda: all(map(gone, servers)))
-    assert "ok      fork server" in run(project, "nb", "doctor").stdout
+    assert re.search(r"(?m)^ok +fork server$", run(project, "nb", "doctor").stdout)
 
 
 def test_a_kernel_without_memory_takes_neither_server_nor_sibling_with_it(project: Path, run: Run) -> None:

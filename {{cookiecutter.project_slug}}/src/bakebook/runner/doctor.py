@@ -59,16 +59,14 @@ def report(root: Path, fix: bool) -> tuple[list[str], bool]:
 
 def _treat(finding: Finding, fix: bool) -> tuple[str, str]:
     """The label of a finding, and what is left to do."""
-    if finding.is_note and not (fix and finding.fix):
-        return "note", finding.remedy
-    if finding.fix is None:
-        return "wrong", finding.remedy
+    if finding.fix is None or (finding.label != "wrong" and not fix):
+        return finding.label, finding.remedy
     if not fix:
         return "wrong", "nb doctor --fix"
     try:
         finding.fix()
     except (Failure, OSError):
-        return "wrong", finding.remedy
+        return finding.label, finding.remedy
     return "fixed", ""
 
 
@@ -108,7 +106,7 @@ def _library(root: Path) -> Findings:
     names = sorted(name for name in baked.keys() | now.keys() if baked.get(name) != now.get(name))
     if names:
         what = f"it differs from the template's version: {first_few(names, MOST_NAMED)}"
-        yield Finding(what, "cruft update merges later versions with your changes", is_note=True)
+        yield Finding(what, "cruft update merges later versions with your changes", label="note")
 
 
 def library_hashes(folder: Path) -> dict[str, str]:
@@ -205,7 +203,7 @@ def _fork_servers(root: Path) -> Findings:
                 f"process {server.pid}, {age} s old, {memory} MB, {children} children;"
                 f" libraries: {', '.join(sorted(libraries))}"
             )
-        yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), is_note=True)
+        yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), label="ok")
 
 
 def _memory_mb(pid: int) -> int:

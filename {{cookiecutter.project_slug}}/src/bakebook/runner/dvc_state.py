@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -21,14 +22,14 @@ STILL_WRITTEN_S = 60  # since the last byte, within which a file may be growing
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong, or only worth knowing (`is_note`); `fix` repairs it without loss,
-    where possible.
+    """Something that is wrong, worth knowing (`note`) or in order (`ok`); `fix` repairs or ends it
+    without loss, where possible.
     """
 
     what: str
     remedy: str
     fix: Callable[[], object] | None = None
-    is_note: bool = False
+    label: Literal["wrong", "note", "ok"] = "wrong"
 
 
 Findings = Iterator[Finding]
