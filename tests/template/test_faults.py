@@ -516,13 +516,6 @@ UNPROTECTED_WARM = [
         Kill("caller", signal.SIGTERM, "train", 143, "KILLED"),
         "runs are",
     ),
-    (
-        "warm/command.py",
-        "| {CALLER: str(os.getpid())}",
-        "",
-        Kill("dvc", signal.SIGKILL, "ingest"),
-        "orphans",
-    ),
 ]
 WITHOUT = [
     *((mode, *row) for mode in WARM for row in UNPROTECTED),
@@ -545,3 +538,22 @@ def test_without_its_protection_the_row_fails(
     path.write_text(text.replace(old, new), encoding="utf-8")
     promises = list(row.broken_promises(one))
     assert any(broken in promise for promise in promises), promises
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("case", "old", "is_broken"),
+    [("warm", "", False), ("warm", "| {CALLER: str(os.getpid())}", True)],
+    indirect=["case"],
+)
+def test_a_runner_knows_the_dvc_of_its_caller_and_not_of_its_server(
+    case: Callable[[str], Case], run: Run, old: str, is_broken: bool
+) -> None:
+    one = case("prepare")
+    path = one.project / LIBRARY / "warm" / "command.py"
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, "") if old else text, encoding="utf-8")
+    assert run(one.project, "nb", "run", "ingest", NB_WARM=WARM["warm"]).returncode == 0  # its server is there already
+    promises = list(Kill("dvc", signal.SIGKILL, "prepare").broken_promises(one))
+    assert any("orphans" in promise for promise in promises) == is_broken, promises
