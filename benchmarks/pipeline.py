@@ -107,6 +107,7 @@ def empty_stage(project: Path, environment: dict[str, str]) -> dict[str, list[Co
     pipeline = {"stages": {"nothing": {"cmd": "true"}, "empty": {"cmd": "nb run empty", "params": ["empty"]}}}
     pipeline["stages"]["empty"] |= {"deps": ["notebooks/empty.ipynb"], "outs": ["reports/notebooks/empty.ipynb"]}
     (place / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
+    call(["nb", "sync"], place, environment)
     names = {"cmd: true": "nothing", "an empty notebook, warm": "empty"}
     for stage in names.values():
         call(["dvc", "repro", "--force", stage], place, environment)
