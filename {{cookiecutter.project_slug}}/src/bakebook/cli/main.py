@@ -41,7 +41,3 @@ def _report_usage(message: str, context: typer.Context | None) -> None:
         command = context.command_path if context else "nb"
         sentence = message[0].lower() + message[1:]
         print(f"error: {sentence} → {command} --help", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

@@ -59,7 +59,7 @@ def _settings(project: Project, ignored: str = "") -> Faults:
             where, f"section '{RUNNER}' is not a mapping", "write one `name: value` per line"
         )
         return
-    for key in values.keys() - {ignored}:
+    for key in filter(lambda key: key != ignored, values):
         where = place(values, key)
         if key not in SETTINGS:
             remedy = did_you_mean(key, SETTINGS) or f"write one of: {', '.join(SETTINGS)}"

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -203,7 +204,8 @@ def _fork_servers(root: Path) -> Findings:
                 f"process {server.pid}, {age} s old, {memory} MB, {children} children;"
                 f" libraries: {', '.join(sorted(libraries))}"
             )
-        yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), label="ok")
+        label: Literal["ok", "note"] = "ok" if server.state else "note"
+        yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), label)
 
 
 def _memory_mb(pid: int) -> int:

@@ -16,8 +16,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 from bakebook.warm.protocol import STATUS, Message
 
@@ -69,13 +70,17 @@ def _take_streams(fds: list[int]) -> None:
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
-    # Encodings and errors follow from variables that server and caller share
-    stdin = open(0, encoding=sys.stdin.encoding, errors=sys.stdin.errors, closefd=False)  # noqa: SIM115
-    stdout = open(1, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors, closefd=False)  # noqa: SIM115
-    stderr = open(2, "w", 1, sys.stderr.encoding, sys.stderr.errors, closefd=False)  # noqa: SIM115
-    sys.stdin = sys.__stdin__ = stdin  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = stdout  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = stderr  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = _reopened(0, "r", sys.stdin)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _reopened(1, "w", sys.stdout)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _reopened(2, "w", sys.stderr, buffering=1)  # type: ignore[misc]
+
+
+def _reopened(fd: int, mode: str, before: TextIO, buffering: int = -1) -> TextIOWrapper:
+    """A stream of what is behind a descriptor now. Encoding and errors follow from variables that
+    server and caller share.
+    """
+    stream = open(fd, mode, buffering, before.encoding, before.errors, closefd=False)  # noqa: SIM115
+    return cast(TextIOWrapper, stream)
 
 
 def _take_surroundings(request: Message) -> None:

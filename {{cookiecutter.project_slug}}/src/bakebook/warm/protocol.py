@@ -13,6 +13,7 @@ COLD = "0"  # its value if they may not
 KEEP_S = 300.0  # that the server waits for the next request, unless params.yaml says otherwise
 EXCLUDED = ".excluded"  # of the file that names libraries which the server must not import
 MOST_FDS = 4
+BACKLOG = 64  # callers that wait for the server
 GREETING = b"!"  # of the server, before it takes a request
 LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")  # an exit status; negative: the signal that ended the process

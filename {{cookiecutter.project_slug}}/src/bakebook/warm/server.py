@@ -18,10 +18,19 @@ from pathlib import Path
 from bakebook.warm.child import become
 from bakebook.warm.place import distributions
 from bakebook.warm.preload import Libraries
-from bakebook.warm.protocol import EXCLUDED, GREETING, STATUS, Message, close, peer, receive, send
+from bakebook.warm.protocol import (
+    BACKLOG,
+    EXCLUDED,
+    GREETING,
+    STATUS,
+    Message,
+    close,
+    peer,
+    receive,
+    send,
+)
 
 LOOK_S = 2.0  # between two looks whether the server is still wanted
-BACKLOG = 64
 REQUEST_TIMEOUT_S = 5.0
 KERNEL_TIMEOUT_S = 3.0  # that a runner may take until it asks for its kernel
 Asked = tuple[Message, list[int]]  # a request and its file descriptors
