@@ -1,14 +1,18 @@
 """Commands about the pipeline: run, check, sync, new, doctor."""
 
 import sys
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bakebook.cli.errors import end_with, reported
 from bakebook.errors import BadInput
 from bakebook.paths import ROOT
-from bakebook.warm.protocol import KEEP_KERNEL
+from bakebook.warm.protocol import KEEP_KERNEL, Prepared
+
+if TYPE_CHECKING:
+    from bakebook.contract.project import Project
 
 Stage = Annotated[
     str, typer.Argument(help="The name of the stage, its notebook and its section of params.yaml.")
@@ -102,11 +106,28 @@ def doctor(
         raise typer.Exit(0 if is_well else 1)
 
 
-def run_forked() -> None:
+def prepare() -> Prepared:
+    """Imports what `nb run` imports, and reads the project."""
+    from papermill.execute import execute_notebook  # noqa: F401
+
+    from bakebook.contract.project import load
+    from bakebook.runner import engine, kept_kernel, run  # noqa: F401
+
+    project = load(ROOT)
+    _ = project.values
+    notebooks = ROOT / "notebooks"
+    read = [ROOT / "params.yaml", ROOT / "dvc.yaml", notebooks, *notebooks.glob("*.ipynb")]
+    return Prepared(partial(run_forked, project), {}, read)
+
+
+def run_forked(project: "Project | None" = None) -> None:
     """`nb run` in a process of the fork server, which spares it the other commands."""
     _, _, stage, *options = sys.argv
     try:
-        run(stage, keep_kernel=KEEP_KERNEL in options)
+        with reported():
+            from bakebook.runner.run import run
+
+            run(ROOT, stage, KEEP_KERNEL in options, project)
     except typer.Exit as end:
         sys.exit(end.exit_code)
 

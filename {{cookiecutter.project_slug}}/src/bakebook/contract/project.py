@@ -22,7 +22,7 @@ from bakebook.contract import notebooks
 from bakebook.contract.sources import Sources
 from bakebook.errors import BadInput, first_line
 from bakebook.files import read_pyproject, write_text
-from bakebook.params import line_of, problem_of
+from bakebook.params import line_of, problem_of, read as read_values
 from bakebook.paths import STATE
 
 LARGEST_YAML = 1024 * 1024  # bytes; a table of thousands of columns has a line for each
@@ -50,6 +50,11 @@ class Project:
     def sources(self) -> Sources:
         """The library and the project's own package."""
         return Sources(self.root / "src", self.root / STATE / "imports.json")
+
+    @cached_property
+    def values(self) -> dict[str, dict[str, Any]]:
+        """The sections of params.yaml, as a notebook gets them."""
+        return read_values(self.root / "params.yaml")
 
     @property
     def stages(self) -> Any:

@@ -8,11 +8,11 @@ import sys
 import time
 from collections import abc
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Callable, Float, List, Unicode
+from traitlets import Bool, Callable, Float, List, Unicode
 
 from bakebook.errors import BadInput
 from bakebook.paths import project_root
@@ -32,6 +32,7 @@ class WarmProvisioner(LocalProvisioner):
     needs = List(Unicode(), None, allow_none=True, config=True, help="Modules to import first.")
     later = Callable(None, allow_none=True, config=True, help="Lists what later kernels need.")
     keep_s = Float(None, allow_none=True, config=True, help="How long the fork server stays idle.")
+    may_have_spare = Bool(False, config=True, help="Whether a kernel may be prepared ahead.")
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Forks a kernel of this Python, and starts any other as the base class does."""
@@ -73,6 +74,7 @@ class WarmProvisioner(LocalProvisioner):
                 streams=(nothing.fileno(), 1, 2),
                 needs=tuple(needs),
                 keep_s=self.keep_s,
+                may_have_spare=self.may_have_spare,
             )
             asked = ask(process, list)
             forked = asked.poll()
@@ -82,6 +84,9 @@ class WarmProvisioner(LocalProvisioner):
         self.process = forked  # type: ignore[assignment]
         self.pid = self.pgid = forked.pid
         self.cwd = folder
+        if forked.told:
+            own = forked.told | {"key": forked.told["key"].encode()}
+            self.connection_info = cast(KernelConnectionInfo, own)
         if not forked.is_planned:
             plan(variables, later())
 

@@ -1,15 +1,17 @@
 """What every Python of this environment does when it starts: it turns telemetry off, and makes the
 provisioner of warm kernels Jupyter's default.
 
-It is installed outside `src`, and costs a fraction of a millisecond.
+It is installed outside `src`, and imports nothing that Python has not imported already.
 """
 
 import os
 import sys
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # as mypy knows it; typing itself takes milliseconds
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
 
 DEFAULTS = {
     "DO_NOT_TRACK": "true",
@@ -30,17 +32,21 @@ class DefaultProvisioner:
     this provisioner and would start no kernel.
     """
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: object = None, target: object = None
+    ) -> "ModuleSpec | None":
         """Finds only the module that chooses the provisioner, and has it read another variable."""
         if name != FACTORY:
             return None
+        from importlib.util import find_spec
+
         sys.meta_path.remove(self)  # type: ignore[arg-type]
         spec = find_spec(name)
         if spec and spec.loader:
             loader: Any = spec.loader
             execute = loader.exec_module
 
-            def exec_module(module: ModuleType) -> None:
+            def exec_module(module: "ModuleType") -> None:
                 execute(module)
                 module.KernelProvisionerFactory.default_provisioner_name_env = OWN_VARIABLE
 

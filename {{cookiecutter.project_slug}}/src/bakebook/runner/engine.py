@@ -226,5 +226,10 @@ def _configuration(start: KernelStart) -> Config:
     if start.kept:
         start.kept.prepare()
         manager["connection_file"] = str(start.kept.connection_file)
-    provisioner = {"needs": start.needs, "later": start.later, "keep_s": start.keep_s}
+    provisioner = {
+        "needs": start.needs,
+        "later": start.later,
+        "keep_s": start.keep_s,
+        "may_have_spare": is_encrypted,
+    }
     return Config(KernelManager=manager, WarmProvisioner=provisioner)

@@ -9,11 +9,14 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bakebook.errors import Failure
 from bakebook.runner.processes import die_with_parent
+from bakebook.warm.protocol import Prepared
 
 WRITE_FLAGS = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 FORKED = 1  # instead of a parent: the fork server lets the kernel end with its runner
@@ -82,9 +85,34 @@ def note_failure(result: Any) -> None:
             Path(os.environ["NB_FAILURE"]).write_text(json.dumps(content), encoding="utf-8")
 
 
+def prepare() -> Prepared:
+    """A kernel that only needs to start, with addresses and keys of its own, which it tells as a
+    connection file has them.
+    """
+    import zmq
+
+    app = _application()
+    app.curve_publickey, app.curve_secretkey = zmq.curve_keypair()
+    with TemporaryDirectory() as folder:
+        connection_file = Path(folder, "kernel.json")
+        app.initialize(["-f", str(connection_file)])
+        connection = json.loads(connection_file.read_text("utf-8"))
+    return Prepared(partial(_start, app), connection, [])
+
+
 def main() -> None:
     """Starts the kernel with the arguments that Jupyter gives."""
+    parent = int(os.environ["JPY_PARENT_PID"])
+    if parent != FORKED:
+        die_with_parent(parent)
+    app = _application()
+    app.initialize()
+    _start(app)
+
+
+def _application() -> Any:
     from ipykernel.kernelapp import IPKernelApp
+    from traitlets.config import Config
 
     class StageKernelApp(IPKernelApp):
         def init_shell(self) -> None:
@@ -94,13 +122,19 @@ def main() -> None:
 
     if Path(sys.path[0]).resolve() == Path.cwd():
         del sys.path[0]  # a file in the notebooks' folder must not replace a library
-    parent = int(os.environ["JPY_PARENT_PID"])
-    if parent != FORKED:
-        die_with_parent(parent)
-    sys.addaudithook(FileRecorder(Path(os.environ["NB_ROOT"]), Path(os.environ["NB_RECORD"])))
     # A notebook of a pipeline shows plain bars, and needs no hint at better ones
     warnings.filterwarnings("ignore", "IProgress not found")
-    StageKernelApp.launch_instance()
+    nobody_asks_for_it = Config(HistoryManager={"enabled": False})
+    return StageKernelApp.instance(config=nobody_asks_for_it)
+
+
+def _start(app: Any) -> None:
+    sys.addaudithook(FileRecorder(Path(os.environ["NB_ROOT"]), Path(os.environ["NB_RECORD"])))
+    app.start()
+    # ipykernel closes what its control thread may still be flushing, which then never ends
+    if app.control_thread.is_alive():
+        app.control_thread.stop()
+        app.control_thread.join()
 
 
 if __name__ == "__main__":

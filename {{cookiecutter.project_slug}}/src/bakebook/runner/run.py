@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bakebook import params
 from bakebook.contract import notebooks
 from bakebook.contract.annotations import mismatch
 from bakebook.contract.check import RUNNER, SETTINGS, executed, require
@@ -41,13 +40,14 @@ class StageFailed(Failure):
     """A notebook raised, took too long, or its kernel died."""
 
 
-def run(root: Path, name: str, keep_kernel: bool = False) -> None:
+def run(root: Path, name: str, keep_kernel: bool = False, read: Project | None = None) -> None:
     """Runs one stage. Raises BadInput before a kernel starts, any Failure after.
 
-    With `keep_kernel`, the kernel stays for a while after a cell raised.
+    With `keep_kernel`, the kernel stays for a while after a cell raised. `read` is the project as
+    it stands on disk, if that was read before.
     """
     with stoppable():
-        project = load(root)
+        project = read or load(root)
         require(project, name)
         with alone(root, name):
             _close_abandoned_runs(root)
@@ -139,9 +139,8 @@ def _papermill(
     # Its messages are one sentence of ours
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     papermill_engines.register("stage", StageEngine)
-    sections = params.read(project.root / "params.yaml")
-    values = sections.get(name) or {}
-    settings = sections.get(RUNNER) or {}
+    values = project.values.get(name) or {}
+    settings = project.values.get(RUNNER) or {}
     timeout = settings.get("stage_timeout")
     start = KernelStart(
         kept=KeptKernel(project.root, name, timeout) if keep_kernel else None,

@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from io import TextIOWrapper
+from functools import partial
 from types import FrameType
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, NoReturn
 
 from bakebook.warm.protocol import STATUS, Message
 
@@ -26,6 +26,7 @@ NOTEBOOK = "ipykernel.zmqshell"  # by which tqdm knows a notebook
 F_SETSIG = 10  # linux/fcntl.h
 # Python itself ignores these, which no program that it starts should inherit
 IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
+STREAMS = (("stdin", "r", -1), ("stdout", "w", -1), ("stderr", "w", 1))
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")
 
 
@@ -35,27 +36,23 @@ def become(request: Message, fds: list[int], path: list[str], blas: list[Any]) -
     threadpoolctl controls.
     """
     alive = fds[3]
-    _end_with_caller(alive)
-    os.setsid()
-    _take_streams(fds[:3])
-    _take_surroundings(request)
-    sys.path[:] = [*request["path"], *path]
-    sys.argv = list(request["argv"])
-    sys.orig_argv = [sys.executable, *sys.argv]
-    importlib.invalidate_caches()
-    if request["is_runner"]:
-        sys.modules.pop(NOTEBOOK, None)
-    _reset_random_numbers()
-    for library in blas:
-        library.set_num_threads(_blas_threads())
-    gc.enable()
-    status = _run(request["module"])
+    end_with(alive)
+    take_streams(fds[:3])
+    take_surroundings(request)
+    set_up(request, path, blas)
+    take_arguments(request)
+    finish(alive, partial(runpy.run_module, request["module"], None, "__main__", alter_sys=True))
+
+
+def finish(alive: int, work: Callable[[], object]) -> NoReturn:
+    """Does the work and ends this process, whose caller learns its exit status from a socket."""
+    status = _status_after(work)
     with suppress(OSError):
         os.write(alive, STATUS.pack(status))
     os._exit(status)
 
 
-def _end_with_caller(alive: int) -> None:
+def end_with(alive: int) -> None:
     """Lets the system kill this process as soon as the other end of the socket is closed, even
     while it holds Python's lock.
     """
@@ -66,36 +63,60 @@ def _end_with_caller(alive: int) -> None:
         os._exit(1)
 
 
-def _take_streams(fds: list[int]) -> None:
+def take_streams(fds: list[int]) -> None:
+    """Takes the three descriptors as standard input, output and error."""
     for target, fd in enumerate(fds):
         os.dup2(fd, target)
         os.close(fd)
-    sys.stdin = sys.__stdin__ = _reopened(0, "r", sys.stdin)  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = _reopened(1, "w", sys.stdout)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = _reopened(2, "w", sys.stderr, buffering=1)  # type: ignore[misc]
+    reopen_streams()
 
 
-def _reopened(fd: int, mode: str, before: TextIO, buffering: int = -1) -> TextIOWrapper:
-    """A stream of what is behind a descriptor now. Encoding and errors follow from variables that
-    server and caller share.
-    """
-    stream = open(fd, mode, buffering, before.encoding, before.errors, closefd=False)  # noqa: SIM115
-    return cast(TextIOWrapper, stream)
+def reopen_streams() -> None:
+    """Gives Python's streams what is behind their descriptors now."""
+    for fd, (name, mode, buffering) in enumerate(STREAMS):
+        # Encoding and errors follow from variables that server and caller share
+        own = getattr(sys, f"__{name}__")
+        stream = open(fd, mode, buffering, own.encoding, own.errors, closefd=False)  # noqa: SIM115
+        if getattr(sys, name) is own:  # and not one that a kernel sends to its clients
+            setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
 
 
-def _take_surroundings(request: Message) -> None:
+def take_surroundings(request: Message) -> None:
+    """Takes the caller's variables, folder, umask and limits."""
     os.environ.clear()
     os.environ.update(request["variables"])
     os.chdir(request["folder"])
     os.umask(request["umask"])
     for number, limits in request["limits"]:
         resource.setrlimit(number, limits)
-    ignored = set(request["ignored"])
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, _disposition(number, ignored))
     time.tzset()
     with suppress(locale.Error):
         locale.setlocale(locale.LC_CTYPE, "")
+
+
+def take_arguments(request: Message) -> None:
+    """Takes the command line, and random numbers of its own."""
+    sys.argv = list(request["argv"])
+    sys.orig_argv = [sys.executable, *sys.argv]
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+
+
+def set_up(request: Message, path: list[str], blas: list[Any]) -> None:
+    """Prepares signals, imports and threads as a new process would have them."""
+    os.setsid()
+    ignored = set(request["ignored"])
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, _disposition(number, ignored))
+    sys.path[:] = [*request["path"], *path]
+    importlib.invalidate_caches()
+    if request["is_runner"]:
+        sys.modules.pop(NOTEBOOK, None)
+    for library in blas:
+        library.set_num_threads(_blas_threads())
+    gc.enable()
 
 
 Disposition = Callable[[int, FrameType | None], Any] | signal.Handlers
@@ -105,12 +126,6 @@ def _disposition(number: int, ignored: set[int]) -> Disposition:
     if number in ignored or number in IGNORED_BY_PYTHON:
         return signal.SIG_IGN
     return signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-
-
-def _reset_random_numbers() -> None:
-    random.seed()
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
 
 
 def _blas_threads() -> int:
@@ -123,12 +138,12 @@ def _blas_threads() -> int:
     return processors
 
 
-def _run(module: str) -> int:
-    """The exit status of a module, with all that Python does before a process ends except freeing
+def _status_after(work: Callable[[], object]) -> int:
+    """The exit status of a program, with all that Python does before a process ends except freeing
     memory, which would copy what is shared with the server.
     """
     try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        work()
         status = 0
     except SystemExit as ended:
         status = _status(ended.code)

@@ -39,6 +39,7 @@ class Process(NamedTuple):
     needs: tuple[str, ...] = ()  # what must be imported first
     keep_s: float | None = None  # that the server waits for the next request
     is_runner: bool = False
+    may_have_spare: bool = False  # whether the module has a function `prepare`
 
 
 class ForkedProcess:
@@ -51,6 +52,7 @@ class ForkedProcess:
     ) -> None:
         self.pid: int = answer["pid"]
         self.is_planned: bool = answer["is_planned"]  # whether the server knows what comes later
+        self.told: Message | None = answer["told"]  # by a spare that was prepared
         self.returncode: int | None = None
         self._pidfd = pidfd
         self._alive = alive  # the child is killed when this end is closed
@@ -260,6 +262,7 @@ def _request(process: Process) -> Message:
         "needs": process.needs,
         "keep_s": process.keep_s,
         "is_runner": process.is_runner,
+        "may_have_spare": process.may_have_spare,
     }
 
 

@@ -55,6 +55,7 @@ def _runner() -> Process:
         folder=folder,
         path=[sys.path[0], *python_path(variables, folder)],
         is_runner=True,
+        may_have_spare=True,
     )
 
 

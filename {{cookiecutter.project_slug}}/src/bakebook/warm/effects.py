@@ -26,7 +26,7 @@ EXPECTED_WARNING = "TqdmWarning"  # that ipywidgets are missing; the kernel of a
 def visible_effects(name: str, variables: dict[str, str | None]) -> str:
     """Imports a module and says what one would notice of that in a notebook."""
     found: list[str] = []
-    with tempfile.TemporaryFile() as printed, _variables_read(variables):
+    with tempfile.TemporaryFile() as printed, variables_read(variables):
         with _output_to(printed.fileno()), _warnings_to(found), _as_in_notebook(found):
             try:
                 _import(name)
@@ -58,7 +58,7 @@ def _import(name: str) -> None:
 
 
 @contextmanager
-def _variables_read(found: dict[str, str | None]) -> Iterator[None]:
+def variables_read(found: dict[str, str | None]) -> Iterator[None]:
     """Notes the environment variables that are read, with their values."""
     environ: Any = type(os.environ)
     original = environ.__getitem__

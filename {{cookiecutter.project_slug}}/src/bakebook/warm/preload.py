@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bakebook.warm.effects import visible_effects
+from bakebook.warm.watch import Watch
 
-CHECK_FILES_S = 1.0  # between two looks whether a library was edited
 MODULE_SUFFIXES = (".py", ".pyc", ".so")
 
 
@@ -31,10 +31,16 @@ class Libraries:
         self._skipped = _read(excluded)
         self._variables = dict(os.environ)
         self._read: dict[str, str | None] = {}  # variables, with their values before
-        self._files: dict[str, tuple[int, int]] = {}
-        self._files_checked = 0.0
+        self._files: dict[str, tuple[int, int, int]] = {}
+        self._noted: set[str] = set()  # modules
+        self._watch = Watch()
         self._blas: list[Any] = []
         self._blas_of = 0  # modules that were loaded then
+
+    @property
+    def loaded(self) -> int:
+        """How many were imported."""
+        return len(self.seconds)
 
     def load(self, name: str) -> None:
         """Imports a module, or the module that has this attribute; a library that is missing or
@@ -52,6 +58,7 @@ class Libraries:
             self._skipped.add(name)
             self._excluded.write_text(json.dumps(sorted(self._skipped)), encoding="utf-8")
         self.seconds[name] = time.perf_counter() - started
+        self._note_files()
 
     def problem(self, variables: dict[str, str], path: list[str]) -> str:
         """Why a child with this environment and these first entries of `sys.path` needs a cold
@@ -85,23 +92,28 @@ class Libraries:
         now = os.environ.items()
         return {name: value for name, value in now if self._variables.get(name) != value}
 
+    def let_go(self) -> None:
+        """Closes in a child what belongs to the server."""
+        self._watch.close()
+
     def _edited(self) -> str:
         """What is wrong when a file is no longer what was imported."""
-        if time.monotonic() - self._files_checked < CHECK_FILES_S:
-            return ""
-        for module in list(sys.modules.values()):
-            file = getattr(module, "__file__", None)
-            if not file:
-                continue
-            try:
-                version = _version(file)
-            except OSError:
-                version = (0, 0)
-            if self._files.setdefault(file, version) != version:
+        self._note_files()
+        changed = self._watch.changed()
+        for file in changed & self._files.keys() if self._watch.works else self._files:
+            if _version(file) != self._files[file]:
                 self.spoiled = f"{file} has changed"
-                return self.spoiled
-        self._files_checked = time.monotonic()
-        return ""
+                break
+        return self.spoiled
+
+    def _note_files(self) -> None:
+        """Notes the versions of the files that were imported since the last look."""
+        new = sys.modules.keys() - self._noted
+        files = (getattr(sys.modules[name], "__file__", None) for name in new)
+        for file in {file for file in files if file}:
+            self._watch.add(os.path.dirname(file))  # noqa: PTH120 - thousands of files
+            self._files[file] = _version(file)
+        self._noted |= new
 
     def _is_installed(self, top: str) -> bool:
         try:
@@ -132,9 +144,12 @@ def _is_module(place: Path) -> bool:
     )
 
 
-def _version(file: str) -> tuple[int, int]:
-    status = os.stat(file)  # noqa: PTH116 - thousands of files before each fork
-    return status.st_mtime_ns, status.st_size
+def _version(file: str) -> tuple[int, int, int]:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - thousands of files
+    except OSError:
+        return 0, 0, 0
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _read(excluded: Path) -> set[str]:

@@ -4,7 +4,9 @@ import json
 import os
 import socket
 import struct
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 CALLER = "NB_CALLER"  # variable of a runner: the process that waits for it
 KEEP_KERNEL = "--keep-kernel"  # the option of `nb run`
@@ -20,6 +22,16 @@ STATUS = struct.Struct("!i")  # an exit status; negative: the signal that ended 
 PEER = struct.Struct("3i")  # pid, uid, gid
 
 Message = dict[str, Any]  # as JSON has it
+
+
+class Prepared(NamedTuple):
+    """What the function `prepare` of a module returns, which does ahead what is the same for every
+    request.
+    """
+
+    start: Callable[[], object]  # does the rest
+    told: Message  # to the caller
+    read: list[Path]  # files and folders; if one has changed, a new process takes over
 
 
 def send(connection: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:

@@ -12,8 +12,11 @@ import socket
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any, NoReturn
 
 from bakebook.warm.child import become
 from bakebook.warm.place import distributions
@@ -29,11 +32,12 @@ from bakebook.warm.protocol import (
     receive,
     send,
 )
+from bakebook.warm.spares import Spare, Spares, connections, stand_by
 
 LOOK_S = 2.0  # between two looks whether the server is still wanted
 REQUEST_TIMEOUT_S = 5.0
 KERNEL_TIMEOUT_S = 3.0  # that a runner may take until it asks for its kernel
-Asked = tuple[Message, list[int]]  # a request and its file descriptors
+Child = Callable[[list[str], list[Any]], NoReturn]  # what a child does with `sys.path` and BLAS
 
 
 class Server:
@@ -56,37 +60,54 @@ class Server:
         self._waiting: deque[str] = deque()
         self._is_planned = False
         self._children: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
+        self._spares = Spares()
         self._last_request = time.monotonic()
         self._kernel_expected_until = 0.0
 
-    def serve(self) -> Asked | None:
-        """Returns a request in the child that has to fulfil it, and None when the server ends."""
+    def serve(self) -> Child | None:
+        """Returns in a child what it has to do, and None when the server ends."""
         for name in self.first:
             self.libraries.load(name)
         while True:
-            is_importing = self._waiting and time.monotonic() > self._kernel_expected_until
-            ready = self._ready(0 if is_importing else LOOK_S)
-            for pidfd in self._children.keys() & set(ready):
+            is_preparing = self._may_prepare()
+            is_importing = self._waiting and not self._expects_kernel()
+            ready = self._ready(0 if is_importing or is_preparing else LOOK_S)
+            for pidfd in self._children.keys() & ready:
                 self._report(pidfd)
+            for fd, module in self._spares.preparing().items():
+                if fd in ready:
+                    self._spares.hear(module)
+            child = None
             if self.listener.fileno() in ready:
-                asked = self._answer()
-                if asked:
-                    return asked
+                child = self._answer()
             elif not self._is_wanted():
                 break
             elif is_importing and not ready:
                 self.libraries.load(self._waiting.popleft())
+            elif is_preparing:
+                child = self._spare()
+            if child:
+                return child
         if self._is_in_place():
             self.path.unlink()
             self.path.with_suffix(".log").unlink(missing_ok=True)
         return None
 
-    def _ready(self, timeout: float) -> list[int]:
-        if self._waiting:
+    def _expects_kernel(self) -> bool:
+        return time.monotonic() < self._kernel_expected_until
+
+    def _may_prepare(self) -> bool:
+        """Whether a spare is to be made now."""
+        has_all = self._is_planned and not self._waiting and not self.libraries.spoiled
+        return has_all and not self._expects_kernel() and self._spares.is_one_missing()
+
+    def _ready(self, timeout: float) -> set[int]:
+        if self._waiting or self._expects_kernel():
             timeout = min(timeout, KERNEL_TIMEOUT_S / 10)
         if self.libraries.spoiled:
             timeout = 0
-        return select.select([self.listener.fileno(), *self._children], [], [], timeout)[0]
+        watched = [self.listener.fileno(), *self._children, *self._spares.preparing()]
+        return set(select.select(watched, [], [], timeout)[0])
 
     def _is_wanted(self) -> bool:
         if self._children:
@@ -116,7 +137,7 @@ class Server:
             return True
         return False
 
-    def _answer(self) -> Asked | None:
+    def _answer(self) -> Child | None:
         """Answers one caller, or closes the connection; returns its request in the child."""
         connection, _ = self.listener.accept()
         connection.settimeout(REQUEST_TIMEOUT_S)
@@ -125,7 +146,8 @@ class Server:
             _, uid = peer(connection)
             if uid != os.getuid():
                 raise ValueError("another user")
-            connection.sendall(GREETING)
+            with suppress(BrokenPipeError):  # who brings a plan does not wait
+                connection.sendall(GREETING)
             request, fds = receive(connection)
             if request["kind"] == "fork":
                 return self._fork(connection, request, fds)
@@ -140,7 +162,7 @@ class Server:
         connection.close()
         return None
 
-    def _fork(self, connection: socket.socket, request: Message, fds: list[int]) -> Asked | None:
+    def _fork(self, connection: socket.socket, request: Message, fds: list[int]) -> Child | None:
         self._last_request = time.monotonic()
         self._kernel_expected_until = 0.0
         if request["keep_s"] is not None:
@@ -148,19 +170,39 @@ class Server:
         for name in request["needs"]:
             self.libraries.load(name)
         problem = self.libraries.problem(request["variables"], request["path"])
-        pid = None if problem else self._child()
+        request["variables"] |= self.libraries.written_variables()
+        spare = None if problem else self._spares.take(request, fds, self.libraries.loaded)
+        pid = spare.pid if spare else None if problem else self._child()
         if pid == 0:
-            self._let_go(connection)
-            request["variables"] |= self.libraries.written_variables()
-            return request, fds
+            self._let_go()
+            connection.close()
+            return partial(become, request, fds)
         if pid:
-            self._take_charge(connection, pid)
+            self._take_charge(connection, pid, spare.told if spare else None)
         else:
             send(connection, {"refused": problem or "the system refuses another process"})
             connection.close()
         if request["is_runner"]:
             self._kernel_expected_until = time.monotonic() + KERNEL_TIMEOUT_S
+        if request["may_have_spare"]:
+            self._spares.expect(request)
         close(fds)
+        return None
+
+    def _spare(self) -> Child | None:
+        """Forks the next spare."""
+        model = self._spares.next_model()
+        own, of_spare = connections()
+        pid = self._child()
+        if pid == 0:
+            self._let_go()
+            own.close()
+            return partial(stand_by, model, of_spare)
+        of_spare.close()
+        if pid:
+            self._spares.add(Spare(pid, own, model, self.libraries.loaded), model["module"])
+        else:
+            own.close()
         return None
 
     def _child(self) -> int | None:
@@ -172,12 +214,13 @@ class Server:
         except OSError:
             return None
 
-    def _take_charge(self, connection: socket.socket, pid: int) -> None:
+    def _take_charge(self, connection: socket.socket, pid: int, told: Message | None) -> None:
         """Tells the caller about its child, and waits for the child's end."""
         pidfd = os.pidfd_open(pid)
         self._children[pidfd] = pid, connection
         with suppress(OSError):  # a caller that has gone takes the child with it
-            send(connection, {"pid": pid, "is_planned": self._is_planned}, (pidfd,))
+            answer = {"pid": pid, "is_planned": self._is_planned, "told": told}
+            send(connection, answer, (pidfd,))
 
     def _report(self, pidfd: int) -> None:
         """Tells a caller how its child ended."""
@@ -197,10 +240,11 @@ class Server:
             "children": [pid for pid, _ in self._children.values()],
         }
 
-    def _let_go(self, connection: socket.socket) -> None:
+    def _let_go(self) -> None:
         """Closes in a child what belongs to the server."""
-        connection.close()
         self.listener.close()
+        self.libraries.let_go()
+        self._spares.let_go()
         for pidfd, (_, other) in self._children.items():
             other.close()
             os.close(pidfd)
@@ -227,7 +271,6 @@ def main() -> None:
         del sys.modules[name]
     gc.disable()  # nearly nothing that imports make is garbage
     server = Server(socket.socket(fileno=int(listener)), json.loads(options))
-    asked = server.serve()
-    if asked:
-        request, fds = asked
-        become(request, fds, path, server.libraries.blas())
+    child = server.serve()
+    if child:
+        child(path, server.libraries.blas())
