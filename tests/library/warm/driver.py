@@ -32,6 +32,6 @@ else:
     try:
         forked = ask(process, list).wait()
         print("forked", forked.pid, flush=True)
-        print("status", forked.result())
+        print("status", forked.wait())
     except ColdStart as reason:
         print("cold start:", reason)

@@ -59,26 +59,22 @@ class ForkedProcess:
         self._server = server
 
     def poll(self) -> int | None:
-        """The exit status, negative for a signal; None while the process runs."""
-        if self.returncode is None and select.select([self._pidfd], [], [], 0)[0]:
+        """The exit status, negative for a signal; None while the process runs. One that has said
+        how it ends has nothing left to do but to free its memory.
+        """
+        return self.wait(0)
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """As poll, after the process has ended or the time (s) is over."""
+        if self.returncode is None and self._has_ended(timeout):
             self.returncode = self._status()
             self._server.close()
             self._alive.close()
             os.close(self._pidfd)
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int | None:
-        """As poll, after the process has ended or the time (s) is over."""
-        if self.returncode is None:
-            select.select([self._pidfd], [], [], timeout)
-        return self.poll()
-
-    def result(self) -> int:
-        """The exit status, as soon as the process has nothing left to do but to free its memory."""
-        while self.returncode is None:
-            select.select([self._pidfd, self._alive.fileno()], [], [])
-            self.returncode = self._status()
-        return self.returncode
+    def _has_ended(self, timeout: float | None) -> bool:
+        return bool(select.select([self._pidfd, self._alive], [], [], timeout)[0])
 
     def send_signal(self, number: int) -> None:
         """Sends a signal unless the process has ended."""

@@ -70,7 +70,7 @@ def _first() -> list[str]:
 
 def _end_like(process: ForkedProcess) -> NoReturn:
     """Waits for a process and ends with its exit status, or by the same signal."""
-    status = process.result()
+    status = process.wait() or 0
     if status < 0:
         with suppress(OSError):  # SIGKILL has no other
             signal.signal(-status, signal.SIG_DFL)
