@@ -30,7 +30,7 @@ else:
         keep_s=float(os.environ.get("KEEP_S", "300")),
     )
     try:
-        forked = ask(process, list).wait()
+        forked = ask(process).wait()
         print("forked", forked.pid, flush=True)
         print("status", forked.wait())
     except ColdStart as reason:

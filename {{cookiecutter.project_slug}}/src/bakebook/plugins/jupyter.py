@@ -43,5 +43,5 @@ def _import_ahead(root: Path) -> None:
     with suppress(BadInput, SyntaxError, client.ColdStart):  # each kernel says what is wrong
         variables = client.own_variables(dict(os.environ))
         pipeline = needs.of_pipeline(load(root))
-        client.begin(variables, list(needs.KERNEL))
+        client.begin(variables)
         client.plan(variables, pipeline)

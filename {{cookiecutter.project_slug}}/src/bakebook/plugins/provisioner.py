@@ -16,7 +16,7 @@ from traitlets import Bool, Callable, Float, List, Unicode
 
 from bakebook.errors import BadInput
 from bakebook.paths import project_root
-from bakebook.warm.protocol import COLD, SWITCH
+from bakebook.warm.protocol import COLD, KERNEL, SWITCH
 
 POLL_S = 0.005
 SHUTDOWN_TIMEOUT_S = 1.0
@@ -76,7 +76,7 @@ class WarmProvisioner(LocalProvisioner):
                 keep_s=self.keep_s,
                 may_have_spare=self.may_have_spare,
             )
-            asked = ask(process, list)
+            asked = ask(process)
             forked = asked.poll()
             while forked is None:
                 await asyncio.sleep(POLL_S)
@@ -102,9 +102,9 @@ class WarmProvisioner(LocalProvisioner):
         try:
             project = load(project_root(folder))
             name = Path(variables.get("JPY_SESSION_NAME", "")).stem
-            own = needs.of_stage(project, name) if name in project.notebooks else list(needs.KERNEL)
+            own = needs.of_stage(project, name) if name in project.notebooks else list(KERNEL)
         except (BadInput, SyntaxError):
-            return list(needs.KERNEL), list
+            return list(KERNEL), list
         return own, lambda: needs.of_pipeline(project)
 
 

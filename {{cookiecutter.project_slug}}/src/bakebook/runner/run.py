@@ -49,10 +49,21 @@ def run(root: Path, name: str, keep_kernel: bool = False, read: Project | None =
     with stoppable():
         project = read or load(root)
         require(project, name)
+        if not read:
+            _expect_kernel(project, name)
         with alone(root, name):
             _close_abandoned_runs(root)
             with Tracking(project, name) as tracking:
                 _execute(project, name, tracking, keep_kernel)
+
+
+def _expect_kernel(project: Project, name: str) -> None:
+    """Lets the fork server import what the kernel needs while this process imports its own."""
+    if sys.platform == "linux" and os.environ.get(SWITCH) != COLD:
+        from bakebook.warm.client import expect, own_variables
+
+        variables = own_variables(dict(os.environ) | _environment(project))
+        expect(variables, needs.of_stage(project, name))
 
 
 def _close_abandoned_runs(root: Path) -> None:

@@ -10,7 +10,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -74,7 +74,7 @@ class ForkedProcess:
         return self.returncode
 
     def _has_ended(self, timeout: float | None) -> bool:
-        return bool(select.select([self._pidfd, self._alive], [], [], timeout)[0])
+        return bool(select.select([self._pidfd, self._alive.fileno()], [], [], timeout)[0])
 
     def send_signal(self, number: int) -> None:
         """Sends a signal unless the process has ended."""
@@ -108,7 +108,8 @@ class Asked:
     It is sent after the server has greeted: a stopped server would keep the caller's output open.
     """
 
-    def __init__(self, process: Process, server: socket.socket) -> None:
+    def __init__(self, process: Process, server: socket.socket, is_new: bool) -> None:
+        self.is_new = is_new  # whether the server has just been started
         self._process = process
         self._server = server
         self._pid = peer(server)[0]
@@ -121,6 +122,14 @@ class Asked:
         while forked is None:
             forked = self.poll(POLL_S)
         return forked
+
+    def is_heard(self, timeout: float) -> bool:
+        """Whether the server is ready to answer within the time (s), and imports nothing."""
+        return bool(select.select([self._server], [], [], timeout)[0])
+
+    def withdraw(self) -> None:
+        """Goes without the process."""
+        self._server.close()
 
     def poll(self, timeout: float = 0) -> ForkedProcess | None:
         """The process, if it is there within the time (s). Raises ColdStart when the server
@@ -152,33 +161,41 @@ class Asked:
         return alive
 
 
-def ask(process: Process, first: Callable[[], list[str]]) -> Asked:
-    """Asks for a process. Without a server, one is started that begins by importing what `first`
-    returns. Raises ColdStart when anything is wrong.
+def ask(process: Process) -> Asked:
+    """Asks for a process; without a server, one is started. Raises ColdStart when anything is
+    wrong.
     """
     with _as_cold_start():
         path = place.socket_path(process.variables)
         server = connected(path)
-        if server is None:
-            server = started(path, process.variables, first())
-        return Asked(process, server)
+        is_new = server is None
+        return Asked(process, server or started(path, process.variables), is_new)
+
+
+def begin(variables: dict[str, str]) -> None:
+    """Starts a server, unless one runs. Raises ColdStart."""
+    with _as_cold_start():
+        path = place.socket_path(variables)
+        server = connected(path) or started(path, variables)
+        server.close()
+
+
+def expect(variables: dict[str, str], needs: list[str]) -> None:
+    """Tells the server what the kernel will need for which it is asked next."""
+    _tell(variables, {"kind": "expect", "needs": needs})
 
 
 def plan(variables: dict[str, str], later: list[str]) -> None:
     """Tells the server what the next processes will need."""
+    _tell(variables, {"kind": "plan", "later": later})
+
+
+def _tell(variables: dict[str, str], message: Message) -> None:
     with suppress(OSError, ValueError, ColdStart):
         server = connected(place.socket_path(variables))
         if server:
             with server:
-                send(server, {"kind": "plan", "later": later})
-
-
-def begin(variables: dict[str, str], first: list[str]) -> None:
-    """Starts a server that imports `first`, unless one runs. Raises ColdStart."""
-    with _as_cold_start():
-        path = place.socket_path(variables)
-        server = connected(path) or started(path, variables, first)
-        server.close()
+                send(server, message)
 
 
 class Status(NamedTuple):

@@ -19,12 +19,14 @@ from bakebook.warm.client import (
 )
 from bakebook.warm.protocol import CALLER, COLD, KEEP_KERNEL, SWITCH
 
+PATIENCE_S = 0.4  # about what it takes to import what the server has imported
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def run_warm() -> None:
-    """Runs this command in a warm process and ends with its exit status; returns when there is
-    none, after a note.
+    """Runs this command in a warm process and ends with its exit status. Returns when there is
+    none, after a note; or, without a note, when the server is still importing: this process then
+    does the same meanwhile, and only its kernel is warm.
     """
     stage, *options = sys.argv[2:] or [""]
     is_plain = stage[:1].isalnum() and set(options) <= {KEEP_KERNEL}
@@ -32,17 +34,27 @@ def run_warm() -> None:
         return
     heard = [number for number in PASSED_ON if signal.getsignal(number) != signal.SIG_IGN]
     handlers = [signal.signal(number, signal.SIG_DFL) for number in heard]
-    try:
-        process = ask(_runner(), _first).wait()
-    except ColdStart as reason:
-        print(f"note: cold start: {reason}", file=sys.stderr, flush=True)
-        os.environ[SWITCH] = COLD
+    process = _asked()
+    if process is None:
         for number, handler in zip(heard, handlers, strict=True):
             signal.signal(number, handler)
         return
     for number in heard:
         signal.signal(number, lambda number, frame: process.send_signal(number))
     _end_like(process)
+
+
+def _asked() -> ForkedProcess | None:
+    try:
+        asked = ask(_runner())
+        if asked.is_new or not asked.is_heard(PATIENCE_S):
+            asked.withdraw()
+            return None
+        return asked.wait()
+    except ColdStart as reason:
+        print(f"note: cold start: {reason}", file=sys.stderr, flush=True)
+        os.environ[SWITCH] = COLD
+        return None
 
 
 def _runner() -> Process:
@@ -57,15 +69,6 @@ def _runner() -> Process:
         is_runner=True,
         may_have_spare=True,
     )
-
-
-def _first() -> list[str]:
-    """What a new server imports before it forks; only the first stage computes it."""
-    from bakebook.contract.sources import Sources
-    from bakebook.paths import ROOT, STATE
-    from bakebook.warm.needs import of_runner
-
-    return of_runner(Sources(ROOT / "src", ROOT / STATE / "imports.json"))
 
 
 def _end_like(process: ForkedProcess) -> NoReturn:

@@ -36,7 +36,7 @@ def connected(path: Path) -> socket.socket | None:
     return connection
 
 
-def started(path: Path, variables: dict[str, str], first: list[str]) -> socket.socket:
+def started(path: Path, variables: dict[str, str]) -> socket.socket:
     """A connection to a new server, which takes the place of any other at this path."""
     import subprocess  # only the first stage pays for it
 
@@ -51,7 +51,6 @@ def started(path: Path, variables: dict[str, str], first: list[str]) -> socket.s
         options = {
             "socket": str(path),
             "libraries": str(place.libraries()),
-            "first": first,
             "keep_s": 0.0 if variables.get("CI") else KEEP_S,
             "owner": _pipeline(),
             "session": os.getsid(0),

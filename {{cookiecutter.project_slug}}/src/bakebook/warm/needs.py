@@ -10,24 +10,8 @@ from bakebook.contract.imports import imported_names
 from bakebook.contract.project import Project
 from bakebook.contract.sources import Sources
 from bakebook.paths import LIBRARY, MODEL, ROOT
+from bakebook.warm.protocol import KERNEL
 
-# Of every kernel; ipykernel.kernelapp itself reads variables of the process when it is imported
-KERNEL = (
-    "ipykernel.control",
-    "ipykernel.debugger",
-    "ipykernel.heartbeat",
-    "ipykernel.ipkernel",
-    "ipykernel.parentpoller",
-    "ipykernel.shellchannel",
-    "ipykernel.zmqshell",
-    "IPython.core.application",
-    "IPython.core.completerlib",
-    "IPython.core.logger",
-    "IPython.core.oinspect",
-    "IPython.core.profiledir",
-    "IPython.core.shellapp",
-    "IPython.extensions.storemagic",
-)
 # Called, because they remember what every runner would find out again
 CALLS = (
     "nbformat.validator.get_validator()",
@@ -39,13 +23,25 @@ TRACKING = (
     "mlflow.pyfunc.model",
     "mlflow.utils.requirements_utils._init_packages_to_modules_map()",
 )
+STAGES_BEFORE_RUNNERS = 2
+# What libraries import when a notebook first uses them
+LATER = {
+    "matplotlib": ("matplotlib.backends.backend_agg", "PIL.Image.preinit()"),
+    "pandas": (
+        "pandas.io.formats.csvs",
+        "pandas.io.formats.html",
+        "pandas.io.formats.string",
+        "pyarrow.pandas_compat",
+    ),
+    "sklearn": ("narwhals._pandas_like.dataframe", "narwhals._pandas_like.namespace"),
+}
 MODEL_PATH = MODEL.relative_to(ROOT).as_posix()
 
 
 def of_runner(sources: Sources) -> list[str]:
-    """What every `nb run` imports; the kernel's part first, because other libraries look at it."""
+    """What every `nb run` imports."""
     files = _runner_files(sources) - _tracking_files(sources)
-    return [*KERNEL, "typer", *CALLS, *_in_files(sources, files)]
+    return ["typer", *CALLS, *_in_files(sources, files)]
 
 
 def of_stage(project: Project, stage: str) -> list[str]:
@@ -55,14 +51,20 @@ def of_stage(project: Project, stage: str) -> list[str]:
     names = imported_names(statements, sources.folder, sources.folder)
     names += dotted_values(project, stage)
     own = [name for name in names if _is_third_party(name, sources)]
-    return [*KERNEL, *own, *_in_files(sources, source_files(project, stage))]
+    own += _in_files(sources, source_files(project, stage))
+    later = [name for top, names in LATER.items() if top in _tops(own) for name in names]
+    return [*KERNEL, *own, *later]
 
 
 def of_pipeline(project: Project) -> list[str]:
-    """What kernels and runners of all stages import, in the order in which they run."""
+    """What kernels and runners of all stages import, in the order in which they run; the first two
+    stages start while the server has not imported what runners need.
+    """
     names: list[str] = []
-    for stage in project.notebook_stages():
+    for number, stage in enumerate(project.notebook_stages(), start=1):
         names += of_stage(project, stage)
+        if number == STAGES_BEFORE_RUNNERS:
+            names += of_runner(project.sources)
         if MODEL_PATH in project.files(stage, "deps", "outs"):
             names += [*_in_files(project.sources, _tracking_files(project.sources)), *TRACKING]
     return list(dict.fromkeys([*names, *of_runner(project.sources)]))
@@ -81,6 +83,10 @@ def _tracking_files(sources: Sources) -> set[Path]:
 def _in_files(sources: Sources, files: Iterable[Path]) -> list[str]:
     names = {name for file in files for name in sources.names_in(file)}
     return sorted(name for name in names if _is_third_party(name, sources))
+
+
+def _tops(names: list[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
 
 
 def _is_third_party(name: str, sources: Sources) -> bool:

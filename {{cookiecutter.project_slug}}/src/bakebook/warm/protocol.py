@@ -21,6 +21,24 @@ LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")  # an exit status; negative: the signal that ended the process
 PEER = struct.Struct("3i")  # pid, uid, gid
 
+# What the server imports first, since other libraries look at it: the kernel. ipykernel.kernelapp itself reads variables of the process when it is imported
+KERNEL = (
+    "ipykernel.control",
+    "ipykernel.debugger",
+    "ipykernel.heartbeat",
+    "ipykernel.ipkernel",
+    "ipykernel.parentpoller",
+    "ipykernel.shellchannel",
+    "ipykernel.zmqshell",
+    "IPython.core.application",
+    "IPython.core.completerlib",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
+    "IPython.core.profiledir",
+    "IPython.core.shellapp",
+    "IPython.extensions.storemagic",
+)
+
 Message = dict[str, Any]  # as JSON has it
 
 

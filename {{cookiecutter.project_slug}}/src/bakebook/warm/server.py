@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from bakebook.warm.protocol import (
     BACKLOG,
     EXCLUDED,
     GREETING,
+    KERNEL,
     STATUS,
     Message,
     close,
@@ -52,7 +53,6 @@ class Server:
         self.distributions = distributions(self.environment)
         self.environment_time = self.environment.stat().st_mtime_ns
         self.libraries = Libraries(self.environment, self.path.with_suffix(EXCLUDED))
-        self.first: list[str] = options["first"]
         self.keep_s: float = options["keep_s"]
         self.owner = _pidfd(options["owner"])
         self.session = _pidfd(options["session"])
@@ -66,8 +66,7 @@ class Server:
 
     def serve(self) -> Child | None:
         """Returns in a child what it has to do, and None when the server ends."""
-        for name in self.first:
-            self.libraries.load(name)
+        self._load(KERNEL)
         while True:
             is_preparing = self._may_prepare()
             is_importing = self._waiting and not self._expects_kernel()
@@ -92,6 +91,13 @@ class Server:
             self.path.unlink()
             self.path.with_suffix(".log").unlink(missing_ok=True)
         return None
+
+    def _load(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.libraries.load(name)
+
+    def _expect_kernel(self) -> None:
+        self._kernel_expected_until = time.monotonic() + KERNEL_TIMEOUT_S
 
     def _expects_kernel(self) -> bool:
         return time.monotonic() < self._kernel_expected_until
@@ -154,6 +160,9 @@ class Server:
             if request["kind"] == "plan":
                 self._waiting = deque(request["later"])
                 self._is_planned = True
+            elif request["kind"] == "expect":
+                self._expect_kernel()
+                self._load(request["needs"])
             else:
                 send(connection, self._status())
         except (OSError, ValueError, KeyError):
@@ -167,8 +176,7 @@ class Server:
         self._kernel_expected_until = 0.0
         if request["keep_s"] is not None:
             self.keep_s = request["keep_s"]
-        for name in request["needs"]:
-            self.libraries.load(name)
+        self._load(request["needs"])
         problem = self.libraries.problem(request["variables"], request["path"])
         request["variables"] |= self.libraries.written_variables()
         spare = None if problem else self._spares.take(request, fds, self.libraries.loaded)
@@ -183,7 +191,7 @@ class Server:
             send(connection, {"refused": problem or "the system refuses another process"})
             connection.close()
         if request["is_runner"]:
-            self._kernel_expected_until = time.monotonic() + KERNEL_TIMEOUT_S
+            self._expect_kernel()
         if request["may_have_spare"]:
             self._spares.expect(request)
         close(fds)
