@@ -2,7 +2,8 @@
 
     driver.py warm|cold MODULE [ARGUMENT ...]
 
-The variable NEEDS lists what the server imports first, KEEP_S how long it stays.
+The variable NEEDS lists what the server imports first, KEEP_S how long it stays; with SPARE, the next process is
+prepared ahead.
 """
 
 import json
@@ -11,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bakebook.warm.client import ColdStart, Process, ask, own_variables, python_path
+from bakebook.warm.client import ColdStart, Process, ask, own_variables, plan, python_path
 
 FOLDER = str(Path.cwd())
 mode, module, *arguments = sys.argv[1:]
@@ -28,10 +29,13 @@ else:
         path=[FOLDER, *python_path(variables, FOLDER)],
         needs=tuple(json.loads(os.environ.get("NEEDS", "[]"))),
         keep_s=float(os.environ.get("KEEP_S", "300")),
+        may_have_spare="SPARE" in os.environ,
     )
     try:
         forked = ask(process).wait()
-        print("forked", forked.pid, flush=True)
+        print("forked", forked.pid, forked.told, flush=True)
+        if not forked.is_planned:
+            plan(variables, [])
         print("status", forked.wait())
     except ColdStart as reason:
         print("cold start:", reason)

@@ -3,25 +3,16 @@
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
 import sys
 import time
-import venv
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-import bakebook
+from warm.world import SOURCE, World, gone, within
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
 
-DRIVER = Path(__file__).with_name("driver.py")
-SOURCE = Path(bakebook.__file__).resolve().parents[1]
 REPORT = """
 import json, os, resource, signal, sys, threading
 mask = os.umask(0o077); os.umask(mask)
@@ -36,92 +27,6 @@ print(json.dumps({
     "threads": [thread.name for thread in threading.enumerate()], "nice": os.nice(0),
 }))
 """
-
-
-@dataclass
-class World:
-    """A folder for modules that are run, an environment with installed ones, and a place for sockets."""
-
-    folder: Path
-    environment: Path
-    runtime: Path
-
-    @property
-    def libraries(self) -> Path:
-        return next((self.environment / "lib").glob("python*")) / "site-packages"
-
-    def install(self, name: str, code: str) -> None:
-        (self.libraries / f"{name}.py").write_text(code, encoding="utf-8")
-
-    def start(self, *arguments: str, **options: object) -> "subprocess.Popen[str]":
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        variables |= {"XDG_RUNTIME_DIR": str(self.runtime), "PYTHONPATH": str(SOURCE)}
-        variables |= options.pop("variables", {})  # type: ignore[operator]
-        return subprocess.Popen(
-            [self.environment / "bin" / "python", DRIVER, *arguments],
-            cwd=self.folder,
-            env=variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            **options,  # type: ignore[call-overload]
-        )
-
-    def run(self, *arguments: str, **options: object) -> str:
-        """What the driver and its process print."""
-        return self.start(*arguments, **options).communicate(timeout=60)[0]
-
-    def module(self, code: str) -> str:
-        """The name of a new module in the folder."""
-        name = f"module{len(list(self.folder.iterdir()))}"
-        (self.folder / f"{name}.py").write_text(code, encoding="utf-8")
-        return name
-
-    def servers(self) -> list[int]:
-        """Their processes; a child has the same command line and a server as its parent."""
-        found = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                with suppress(OSError):
-                    command = (entry / "cmdline").read_bytes()
-                    if b"bakebook.warm.server" in command and os.fsencode(self.runtime) in command:
-                        status = (entry / "stat").read_text("utf-8").rpartition(")")[2].split()
-                        found[int(entry.name)] = int(status[1])
-        return [pid for pid, parent in found.items() if parent not in found]
-
-
-@pytest.fixture(scope="module")
-def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    venv.create(folder, with_pip=False)
-    return folder
-
-
-@pytest.fixture
-def world(tmp_path: Path, empty_environment: Path) -> Iterator[World]:
-    for name in ("modules", "runtime"):
-        (tmp_path / name).mkdir()
-    world = World(tmp_path / "modules", empty_environment, tmp_path / "runtime")
-    yield world
-    for pid in world.servers():
-        os.kill(pid, signal.SIGKILL)
-    for path in world.libraries.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def within(seconds: float, holds: Callable[[], bool]) -> bool:
-    ends = time.monotonic() + seconds
-    while not holds() and time.monotonic() < ends:
-        time.sleep(0.05)
-    return holds()
-
-
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
 
 
 def test_a_child_finds_what_a_cold_start_finds(world: World) -> None:

@@ -115,8 +115,7 @@ def prepare() -> Prepared:
 
     project = load(ROOT)
     _ = project.values
-    notebooks = ROOT / "notebooks"
-    read = [ROOT / "params.yaml", ROOT / "dvc.yaml", notebooks, *notebooks.glob("*.ipynb")]
+    read = [ROOT / "params.yaml", ROOT / "dvc.yaml", *(ROOT / "notebooks").glob("*.ipynb")]
     return Prepared(partial(run_forked, project), {}, read)
 
 

@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from bakebook.warm.child import (
@@ -27,7 +26,7 @@ from bakebook.warm.effects import variables_read
 from bakebook.warm.protocol import GREETING, Message, Prepared, close, receive, send
 
 TALK_TIMEOUT_S = 1.0  # that the server waits for a spare
-CLOCK_S = 0.1  # clocks of file systems are coarse
+CLOCK_S = 0.02  # the clock of a file system is coarse
 ALIKE = ("module", "path", "folder", "ignored")  # what a request and its spare have in common
 
 
@@ -151,17 +150,17 @@ def stand_by(model: Message, ends: Ends, path: list[str], blas: list[Any]) -> No
         take_surroundings(model)
         set_up(model, path, blas)
         before = set(sys.modules)
-        read: dict[str, str | None] = {}
-        with variables_read(read):
+        variables_then: dict[str, str | None] = {}
+        with variables_read(variables_then):
             prepared: Prepared = importlib.import_module(model["module"]).prepare()
-        files = [*map(str, prepared.read), *_files(set(sys.modules) - before)]
+        read = Read([*map(str, prepared.read), *_files_of(set(sys.modules) - before)], began)
         before_it = model["variables"]
         written = {n: value for n, value in os.environ.items() if before_it.get(n) != value}
         send(ends.talk, prepared.told)
         request, fds = receive(ends.talk)
         variables = request["variables"]
-        is_as_new = all(variables.get(name) == value for name, value in read.items())
-        if is_as_new and _latest_change(files) < began - CLOCK_S and _replace(placeholders, fds):
+        is_alike = all(variables.get(name) == value for name, value in variables_then.items())
+        if is_alike and read.is_unchanged() and _replace(placeholders, fds):
             end_with(fds[3])
             reopen_streams()
             request["variables"] = variables | written
@@ -180,21 +179,38 @@ def _identity(fd: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _files(modules: set[str]) -> list[str]:
-    """The files of modules, and the folders in which others could hide them."""
-    found = {getattr(sys.modules[name], "__file__", None) for name in modules}
-    files = {str(file) for file in found if file}
-    return [*files, *{str(Path(file).parent) for file in files}]
-
-
-def _latest_change(files: list[str]) -> float:
-    """When one of the files was changed, in s since the epoch; now if one is missing. A program
-    can set the time of modification, but not this.
+class Read:
+    """What was imported and read since a time (s since the epoch): files, and the folders in which
+    a new file could hide them.
     """
-    try:
-        return max((os.stat(file).st_ctime for file in files), default=0.0)  # noqa: PTH116
-    except OSError:
-        return time.time()
+
+    def __init__(self, places: list[str], began: float) -> None:
+        self._files = {file: _version(file) for file in places}
+        folders = {os.path.dirname(file) for file in places}  # noqa: PTH120
+        self._names = {folder: _names(folder) for folder in folders}
+        changed = max((version[0] for version in self._files.values()), default=0)
+        self._is_settled = changed / 1e9 < began - CLOCK_S
+
+    def is_unchanged(self) -> bool:
+        """Whether reading everything again would give the same."""
+        same_files = all(_version(file) == version for file, version in self._files.items())
+        same_names = all(_names(folder) == names for folder, names in self._names.items())
+        return self._is_settled and same_files and same_names
+
+
+def _version(file: str) -> tuple[int, int, int]:
+    """The first of the times cannot be set by a program."""
+    status = os.stat(file)  # noqa: PTH116 - must be fast
+    return status.st_ctime_ns, status.st_mtime_ns, status.st_size
+
+
+def _names(folder: str) -> set[str]:
+    return {name for name in os.listdir(folder) if name != "__pycache__"}  # noqa: PTH208
+
+
+def _files_of(modules: set[str]) -> list[str]:
+    found = (getattr(sys.modules[name], "__file__", None) for name in modules)
+    return [str(file) for file in found if file]
 
 
 def _replace(placeholders: list[tuple[int, int]], fds: list[int]) -> bool:

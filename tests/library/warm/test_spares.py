@@ -1,0 +1,215 @@
+"""Processes that are forked and prepared before anybody asks for them."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from warm.world import World, gone, within
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
+
+# A module that is prepared; STATE tells later what preparing saw
+MODULE = """
+import os, sys
+from pathlib import Path
+from bakebook.warm.protocol import Prepared
+{before}
+def prepare():
+    global prepared
+    prepared = True
+    {ahead}
+    return Prepared(main, {{"by": os.getpid()}}, [Path(path) for path in {read}])
+prepared = False
+def main():
+    print("prepared", prepared, "by", os.getpid(), flush=True)
+    {after}
+if __name__ == "__main__":
+    main()
+"""
+SPARE = {"SPARE": "1"}
+
+
+def module_of(world: World, before: str = "", ahead: str = "pass", after: str = "pass", read: str = "[]") -> str:
+    name = world.module(MODULE.format(before=before, ahead=ahead, after=after, read=read))
+    time.sleep(0.1)  # a spare that begins at once could not be sure that the file is the same
+    return name
+
+
+def run(world: World, module: str, *arguments: str, **variables: str) -> str:
+    return world.run("warm", module, *arguments, variables={**SPARE, **variables})
+
+
+def children(world: World) -> list[int]:
+    (server,) = world.servers()
+    return [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text("ascii").split()]
+
+
+def spare(world: World, module: str) -> int:
+    """Runs the module, and returns the process that was prepared for the next request."""
+    answer = run(world, module)
+    assert "prepared False" in answer and "status 0" in answer, answer
+    assert within(10, lambda: bool(children(world)))
+    time.sleep(0.2)  # while it prepares
+    (pid,) = children(world)
+    return pid
+
+
+def test_the_next_request_gets_the_process_that_was_prepared(world: World) -> None:
+    module = module_of(world)
+    for _ in range(3):
+        pid = children(world)[0] if world.servers() else spare(world, module)
+        answer = run(world, module)
+        assert f"prepared True by {pid}" in answer, answer
+        assert f"{{'by': {pid}}}" in answer  # what it tells its caller
+        assert "status 0" in answer
+        assert within(10, lambda old=pid: children(world) not in ([], [old]))  # type: ignore[misc]
+        time.sleep(0.2)
+
+
+REPORT = """import json, resource, signal, threading
+    mask = os.umask(0o077); os.umask(mask)
+    print(json.dumps({
+        "argv": sys.argv[1:], "path": sys.path, "folder": os.getcwd(), "umask": mask,
+        "variables": {name: value for name, value in os.environ.items() if name not in ("_", "LC_CTYPE")},
+        "dispositions": [str(signal.getsignal(number)) for number in signal.valid_signals()],
+        "limits": [resource.getrlimit(n) for n in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)],
+        "input": sys.stdin.read(), "hash": hash("x"), "threads": len(threading.enumerate()),
+        "files": sorted(os.readlink(f"/proc/self/fd/{fd}")[:5] for fd in (0, 1, 2)),
+        "encodings": [sys.stdout.encoding, sys.stderr.encoding], "errors": [sys.stdout.errors, sys.stderr.errors],
+    }))"""
+
+
+def test_a_spare_finds_what_a_cold_start_finds(world: World) -> None:
+    module = module_of(world, after=REPORT)
+    spare(world, module)
+    found = {}
+    for mode in ("warm", "cold"):
+        said = world.run(mode, module, "--x", variables={**SPARE, "SOME": "thing"}, umask=0o027, preexec_fn=fewer_files)
+        assert f"prepared {mode == 'warm'}" in said, said
+        found[mode] = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+    assert found["warm"] == found["cold"]
+    assert (found["warm"]["umask"], found["warm"]["limits"][0][0]) == (0o027, 200)
+
+
+def fewer_files() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def test_streams_that_were_opened_ahead_reach_the_caller(world: World) -> None:
+    ahead = "import logging; logging.basicConfig(stream=sys.stderr); global copy; copy = os.dup(1)"
+    after = "import logging; logging.error('by a logger'); os.write(copy, b'by a copy\\n')"
+    module = module_of(world, ahead=ahead, after=after)
+    run(world, module.replace(".", ""), "first")  # fails at the copy, which only a spare has
+    assert within(10, lambda: bool(children(world)))
+    time.sleep(0.2)
+    answer = run(world, module)
+    assert all(f"by a {what}" in answer for what in ("logger", "copy")), answer
+
+
+@pytest.mark.parametrize("edited", ["the module", "one that it imports", "a file that it read", "a hiding package"])
+def test_a_spare_that_is_no_longer_right_is_not_used(world: World, edited: str) -> None:
+    (world.folder / "other.py").write_text("value = 1", encoding="utf-8")
+    text = world.runtime / "text"
+    text.write_text("1", encoding="utf-8")
+    before = f"import other\ntext = Path({str(text)!r}).read_text()"
+    module = module_of(world, before=before, after="print('values', other.value, text)", read=f"[{str(text)!r}]")
+    pid = spare(world, module)
+    expected = "values 1 1"
+    if edited == "the module":
+        file = world.folder / f"{module}.py"
+        file.write_text(file.read_text("utf-8").replace("'values'", "'edited now'"), encoding="utf-8")
+        expected = "edited now 1 1"
+    elif edited == "one that it imports":
+        other = world.folder / "other.py"
+        before_it = other.stat()
+        other.write_text("value = 22", encoding="utf-8")
+        os.utime(other, ns=(before_it.st_atime_ns, before_it.st_mtime_ns))  # as some tools do
+        expected = "values 22 1"
+    elif edited == "a file that it read":
+        text.write_text("2", encoding="utf-8")
+        expected = "values 1 2"
+    else:
+        (world.folder / "other").mkdir()
+        (world.folder / "other" / "__init__.py").write_text("value = 3", encoding="utf-8")
+        expected = "values 3 1"
+    answer = run(world, module)
+    assert "prepared False" in answer and expected in answer and "status 0" in answer, answer
+    assert within(5, lambda: gone(pid))
+
+
+def test_a_variable_that_was_read_ahead_must_be_the_same(world: World) -> None:
+    module = module_of(world, before="colour = os.environ.get('COLOUR')", after="print(colour)")
+    spare(world, module)
+    answer = run(world, module, COLOUR="blue")
+    assert "prepared False" in answer and "blue" in answer, answer
+
+
+def test_a_variable_that_was_set_ahead_is_set(world: World) -> None:
+    after = "print('shade', os.environ.get('SHADE'), os.environ.get('OTHER'))"
+    module = module_of(world, before="os.environ['SHADE'] = 'dark'", after=after)
+    spare(world, module)
+    answer = run(world, module, OTHER="thing")
+    assert "prepared True" in answer and "shade dark thing" in answer, answer
+
+
+def test_a_library_that_was_imported_since_is_not_missing(world: World) -> None:
+    world.install("late", "value = 1")
+    module = module_of(world, after="print('late', 'late' in sys.modules)")
+    spare(world, module)
+    answer = run(world, module, NEEDS='["late"]')
+    assert "prepared False" in answer and "late True" in answer, answer
+
+
+@pytest.mark.parametrize("ahead", ["print('x', flush=True)", "1 / 0", "os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_what_cannot_be_prepared_costs_nothing_but_time(world: World, ahead: str) -> None:
+    module = module_of(world, ahead=ahead)
+    for _ in range(2):
+        answer = run(world, module)
+        assert "prepared False" in answer and "status 0" in answer, answer
+        assert "x\n" not in answer
+        time.sleep(0.5)
+
+
+def test_a_stopped_spare_is_replaced(world: World) -> None:
+    module = module_of(world)
+    pid = spare(world, module)
+    os.kill(pid, signal.SIGSTOP)
+    answer = run(world, module)
+    assert "prepared False" in answer and "status 0" in answer, answer
+    assert within(5, lambda: gone(pid))
+
+
+@pytest.mark.parametrize("how", ["killed", "told"])
+def test_a_spare_ends_with_its_server(world: World, how: str) -> None:
+    pid = spare(world, module_of(world))
+    (server,) = world.servers()
+    if how == "killed":
+        os.kill(server, signal.SIGKILL)
+    else:
+        next(world.runtime.glob("*/*.socket")).unlink()
+    assert within(10, lambda: gone(pid) and gone(server))
+
+
+def test_a_spare_that_was_taken_ends_with_its_caller_and_survives_its_server(world: World) -> None:
+    module = module_of(world, after="import time; time.sleep(30 if len(sys.argv) > 1 else 0)")
+    for dies in ("caller", "server"):
+        pid = spare(world, module)
+        caller = world.start("warm", module, "wait", variables=SPARE)
+        assert caller.stdout
+        assert "prepared True" in caller.stdout.readline() + caller.stdout.readline()
+        (server,) = world.servers()
+        os.kill(server if dies == "server" else caller.pid, signal.SIGKILL)
+        if dies == "server":
+            time.sleep(1)
+            assert not gone(pid)
+            caller.kill()
+        assert within(5, lambda pid=pid: gone(pid))  # type: ignore[misc]
+        caller.wait()
+        for left in world.servers():
+            os.kill(left, signal.SIGKILL)
