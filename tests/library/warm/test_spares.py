@@ -95,6 +95,18 @@ def test_a_spare_finds_what_a_cold_start_finds(world: World) -> None:
     assert (found["warm"]["umask"], found["warm"]["limits"][0][0]) == (0o027, 200)
 
 
+def test_a_spare_finds_the_terminal_of_its_caller(world: World) -> None:
+    module = module_of(world, after="print('lines', sys.stdout.line_buffering, sys.stdout.isatty())")
+    spare(world, module)
+    ours, theirs = os.openpty()
+    with world.start("warm", module, stdout=theirs, variables=SPARE) as caller:
+        os.close(theirs)
+        caller.wait()
+    answer = os.read(ours, 10_000).decode()
+    os.close(ours)
+    assert "prepared True" in answer and "lines True True" in answer, answer
+
+
 def fewer_files() -> None:
     import resource
 
@@ -143,6 +155,15 @@ def test_a_spare_that_is_no_longer_right_is_not_used(world: World, edited: str) 
     assert within(5, lambda: gone(pid))
 
 
+def test_a_file_that_is_edited_while_a_spare_prepares_is_read_again(world: World) -> None:
+    (world.folder / "other.py").write_text("value = 1", encoding="utf-8")
+    edit = "Path(other.__file__).write_text('value = 22')"
+    module = module_of(world, before="import other", ahead=edit, after="print('value', other.value)")
+    spare(world, module)
+    answer = run(world, module)
+    assert "prepared False" in answer and "value 22" in answer, answer
+
+
 def test_a_variable_that_was_read_ahead_must_be_the_same(world: World) -> None:
     module = module_of(world, before="colour = os.environ.get('COLOUR')", after="print(colour)")
     spare(world, module)
@@ -185,9 +206,10 @@ def test_a_stopped_spare_is_replaced(world: World) -> None:
     assert within(5, lambda: gone(pid))
 
 
+@pytest.mark.parametrize("ahead", ["pass", "import time; time.sleep(60)"], ids=["prepared", "preparing"])
 @pytest.mark.parametrize("how", ["killed", "told"])
-def test_a_spare_ends_with_its_server(world: World, how: str) -> None:
-    pid = spare(world, module_of(world))
+def test_a_spare_ends_with_its_server(world: World, how: str, ahead: str) -> None:
+    pid = spare(world, module_of(world, ahead=ahead))
     (server,) = world.servers()
     if how == "killed":
         os.kill(server, signal.SIGKILL)

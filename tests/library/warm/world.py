@@ -38,10 +38,9 @@ class World:
             cwd=self.folder,
             env=variables,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            **options,  # type: ignore[call-overload]
+            **{"stdout": subprocess.PIPE, **options},  # type: ignore[call-overload]
         )
 
     def run(self, *arguments: str, **options: object) -> str:

@@ -33,7 +33,7 @@ from bakebook.warm.protocol import (
     receive,
     send,
 )
-from bakebook.warm.spares import Spare, Spares, connections, stand_by
+from bakebook.warm.spares import Spare, Spares, stand_by
 
 LOOK_S = 2.0  # between two looks whether the server is still wanted
 REQUEST_TIMEOUT_S = 5.0
@@ -200,7 +200,7 @@ class Server:
     def _spare(self) -> Child | None:
         """Forks the next spare."""
         model = self._spares.next_model()
-        own, of_spare = connections()
+        own, of_spare = socket.socketpair()
         pid = self._child()
         if pid == 0:
             self._let_go()

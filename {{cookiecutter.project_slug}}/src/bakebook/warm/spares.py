@@ -4,6 +4,7 @@ last one.
 A module that can be prepared has a function `prepare`, which returns `protocol.Prepared`.
 """
 
+import ctypes
 import importlib
 import os
 import signal
@@ -11,7 +12,7 @@ import socket
 import sys
 import time
 from contextlib import suppress
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from bakebook.warm.child import (
     end_with,
@@ -26,34 +27,18 @@ from bakebook.warm.effects import variables_read
 from bakebook.warm.protocol import GREETING, Message, Prepared, close, receive, send
 
 TALK_TIMEOUT_S = 1.0  # that the server waits for a spare
+SET_DEATH_SIGNAL = 1  # linux/prctl.h
 CLOCK_S = 0.02  # the clock of a file system is coarse
 ALIKE = ("module", "path", "folder", "ignored")  # what a request and its spare have in common
-
-
-class Ends(NamedTuple):
-    """Of the server's or of a spare's two connections to the other."""
-
-    talk: socket.socket
-    alive: socket.socket  # the spare is killed when the server closes its end
-
-    def close(self) -> None:
-        self.talk.close()
-        self.alive.close()
-
-
-def connections() -> tuple[Ends, Ends]:
-    """Of the server and of its next spare."""
-    talk, alive = socket.socketpair(), socket.socketpair()
-    talk[0].settimeout(TALK_TIMEOUT_S)
-    return Ends(talk[0], alive[0]), Ends(talk[1], alive[1])
 
 
 class Spare:
     """A process that waits for its request."""
 
-    def __init__(self, pid: int, ends: "Ends", model: Message, loaded: int) -> None:
+    def __init__(self, pid: int, talk: socket.socket, model: Message, loaded: int) -> None:
         self.pid = pid
-        self.ends = ends
+        self.talk = talk
+        self.talk.settimeout(TALK_TIMEOUT_S)
         self.told: Message | None = None  # None while it prepares
         self._model = model
         self._loaded = loaded  # libraries of the server when it was forked
@@ -64,20 +49,20 @@ class Spare:
             return False
         with suppress(OSError, ValueError):
             self.hear()
-            send(self.ends.talk, request, tuple(fds))
-            return self.ends.talk.recv(len(GREETING)) == GREETING
+            send(self.talk, request, tuple(fds))
+            return self.talk.recv(len(GREETING)) == GREETING
         return False
 
     def hear(self) -> None:
         """Waits until the spare is prepared. Raises OSError or ValueError when it is not."""
         if self.told is None:
-            self.told = receive(self.ends.talk)[0]
+            self.told = receive(self.talk)[0]
 
     def end(self) -> None:
         """Ends the process."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-        self.ends.close()
+        self.talk.close()
 
 
 class Spares:
@@ -106,7 +91,7 @@ class Spares:
     def preparing(self) -> dict[int, str]:
         """The modules of spares that prepare, by the descriptor that says when they have."""
         found = self._spares.items()
-        return {spare.ends.talk.fileno(): name for name, spare in found if spare.told is None}
+        return {spare.talk.fileno(): name for name, spare in found if spare.told is None}
 
     def hear(self, module: str) -> None:
         """Notes that a spare is prepared, or ends it."""
@@ -121,7 +106,7 @@ class Spares:
         if spare is None:
             return None
         if spare.take(request, fds, loaded):
-            spare.ends.close()
+            spare.talk.close()
             return spare
         spare.end()
         return None
@@ -134,16 +119,16 @@ class Spares:
     def let_go(self) -> None:
         """Closes in a child what belongs to the server."""
         for spare in self._spares.values():
-            spare.ends.close()
+            spare.talk.close()
 
 
-def stand_by(model: Message, ends: Ends, path: list[str], blas: list[Any]) -> NoReturn:
+def stand_by(model: Message, server: socket.socket, path: list[str], blas: list[Any]) -> NoReturn:
     """Prepares for a request like `model`, waits for it, and does what it asks for. Ends when
     what was prepared is not what a new process would be.
     """
     try:
         began = time.time()
-        end_with(ends.alive.fileno())
+        _end_with_server(signal.SIGKILL)
         streams = [os.memfd_create(f"stream {number}") for number in range(3)]
         placeholders = [_identity(fd) for fd in streams]
         take_streams(streams)
@@ -156,22 +141,27 @@ def stand_by(model: Message, ends: Ends, path: list[str], blas: list[Any]) -> No
         read = Read([*map(str, prepared.read), *_files_of(set(sys.modules) - before)], began)
         before_it = model["variables"]
         written = {n: value for n, value in os.environ.items() if before_it.get(n) != value}
-        send(ends.talk, prepared.told)
-        request, fds = receive(ends.talk)
+        send(server, prepared.told)
+        request, fds = receive(server)
         variables = request["variables"]
         is_alike = all(variables.get(name) == value for name, value in variables_then.items())
         if is_alike and read.is_unchanged() and _replace(placeholders, fds):
+            _end_with_server(0)
             end_with(fds[3])
             reopen_streams()
             request["variables"] = variables | written
             take_surroundings(request)
             take_arguments(request)
-            ends.alive.close()
-            ends.talk.sendall(GREETING)
-            ends.talk.close()
+            server.sendall(GREETING)
+            server.close()
             finish(fds[3], prepared.start)
     finally:
         os._exit(1)
+
+
+def _end_with_server(number: int) -> None:
+    """Chooses the signal that this process gets when the server, its parent, ends; 0 for none."""
+    ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, number)
 
 
 def _identity(fd: int) -> tuple[int, int]:
