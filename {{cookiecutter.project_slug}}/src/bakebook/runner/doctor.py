@@ -191,21 +191,21 @@ def _fork_servers(root: Path) -> Findings:
     """What makes notebooks start warm; `--fix` ends it."""
     if sys.platform != "linux":
         return
-    from bakebook.warm import client
+    from bakebook.warm.report import end, servers
 
-    for server in client.servers():
+    for server in servers():
         what = f"process {server.pid} does not answer"
         if server.state:
             age = round(time.time() - server.state["started"])
             memory = _memory_mb(server.pid)
             libraries = {name.partition(".")[0] for name in server.state["seconds"]}
-            children = len(server.state["children"])
+            children, spares = len(server.state["children"]), server.state["spares"]
             what = (
-                f"process {server.pid}, {age} s old, {memory} MB, {children} children;"
-                f" libraries: {', '.join(sorted(libraries))}"
+                f"process {server.pid}, {age} s old, {memory} MB, {children} children,"
+                f" {spares} spares; libraries: {', '.join(sorted(libraries))}"
             )
         label: Literal["ok", "note"] = "ok" if server.state else "note"
-        yield Finding(what, "nb doctor --fix ends it", partial(client.end, server), label)
+        yield Finding(what, "nb doctor --fix ends it", partial(end, server), label)
 
 
 def _memory_mb(pid: int) -> int:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from bakebook.warm import place
 from bakebook.warm.launch import ColdStart, connected, started
-from bakebook.warm.protocol import EXCLUDED, GREETING, STATUS, Message, peer, receive, send
+from bakebook.warm.protocol import GREETING, STATUS, Message, peer, receive, send
 
 ANSWER_TIMEOUT_S = 60.0  # in which the server imports what a child needs
 POLL_S = 0.2
@@ -196,46 +196,6 @@ def _tell(variables: dict[str, str], message: Message) -> None:
         if server:
             with server:
                 send(server, message)
-
-
-class Status(NamedTuple):
-    """A server as `nb doctor` shows it; without `state` it does not answer."""
-
-    path: Path
-    pid: int
-    state: Message | None
-
-
-def servers() -> list[Status]:
-    """All servers of this user that run."""
-    found = []
-    with suppress(OSError):
-        for path in place.sockets():
-            with suppress(ColdStart):
-                server = connected(path)
-                if server:
-                    with server:
-                        found.append(Status(path, peer(server)[0], _state(server)))
-    return found
-
-
-def end(status: Status) -> None:
-    """Ends a server, after its children; one that does not answer at once. The next one tries
-    every library again.
-    """
-    status.path.unlink(missing_ok=True)
-    status.path.with_suffix(EXCLUDED).unlink(missing_ok=True)
-    if status.state is None or not status.state["children"]:
-        with suppress(ProcessLookupError):
-            os.kill(status.pid, signal.SIGKILL)
-
-
-def _state(server: socket.socket) -> Message | None:
-    with suppress(OSError, ValueError):
-        send(server, {"kind": "status"})
-        server.recv(len(GREETING))
-        return receive(server)[0]
-    return None
 
 
 def own_variables(variables: dict[str, str]) -> dict[str, str]:

@@ -21,7 +21,8 @@ LENGTH = struct.Struct("!I")
 STATUS = struct.Struct("!i")  # an exit status; negative: the signal that ended the process
 PEER = struct.Struct("3i")  # pid, uid, gid
 
-# What the server imports first, since other libraries look at it: the kernel. ipykernel.kernelapp itself reads variables of the process when it is imported
+# What the server imports first, since other libraries look at it: what every kernel needs.
+# ipykernel.kernelapp itself reads variables of the process when it is imported.
 KERNEL = (
     "ipykernel.control",
     "ipykernel.debugger",

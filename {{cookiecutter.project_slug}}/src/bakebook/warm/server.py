@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bakebook.warm.child import become
-from bakebook.warm.place import distributions
+from bakebook.warm.lifetime import Lifetime
 from bakebook.warm.preload import Libraries
 from bakebook.warm.protocol import (
     BACKLOG,
@@ -47,21 +47,13 @@ class Server:
     def __init__(self, listener: socket.socket, options: Message) -> None:
         self.listener = listener
         self.listener.listen(BACKLOG)  # again, so that callers see this process at the other end
-        self.path = Path(options["socket"])
-        self.inode = self.path.stat().st_ino
-        self.environment = Path(options["libraries"])
-        self.distributions = distributions(self.environment)
-        self.environment_time = self.environment.stat().st_mtime_ns
-        self.libraries = Libraries(self.environment, self.path.with_suffix(EXCLUDED))
-        self.keep_s: float = options["keep_s"]
-        self.owner = _pidfd(options["owner"])
-        self.session = _pidfd(options["session"])
-        self.started = time.time()
+        self.lifetime = Lifetime(options)
+        excluded = Path(options["socket"]).with_suffix(EXCLUDED)
+        self.libraries = Libraries(Path(options["libraries"]), excluded)
         self._waiting: deque[str] = deque()
         self._is_planned = False
         self._children: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
         self._spares = Spares()
-        self._last_request = time.monotonic()
         self._kernel_expected_until = 0.0
 
     def serve(self) -> Child | None:
@@ -80,17 +72,19 @@ class Server:
             if self.listener.fileno() in ready:
                 child = self._answer()
             elif not self._is_wanted():
-                break
+                self.lifetime.clear()
+                return None
             elif is_importing and not ready:
                 self.libraries.load(self._waiting.popleft())
             elif is_preparing:
                 child = self._spare()
             if child:
                 return child
-        if self._is_in_place():
-            self.path.unlink()
-            self.path.with_suffix(".log").unlink(missing_ok=True)
-        return None
+
+    def _is_wanted(self) -> bool:
+        if self._children:
+            return True
+        return not self.libraries.spoiled and not self.lifetime.is_over()
 
     def _load(self, names: Iterable[str]) -> None:
         for name in names:
@@ -110,38 +104,10 @@ class Server:
     def _ready(self, timeout: float) -> set[int]:
         if self._waiting or self._expects_kernel():
             timeout = min(timeout, KERNEL_TIMEOUT_S / 10)
-        if self.libraries.spoiled:
+        if self.libraries.spoiled and not self._children:
             timeout = 0
         watched = [self.listener.fileno(), *self._children, *self._spares.preparing()]
         return set(select.select(watched, [], [], timeout)[0])
-
-    def _is_wanted(self) -> bool:
-        if self._children:
-            return True
-        if not self._is_in_place() or _has_ended(self.session):
-            return False
-        if self.libraries.spoiled or self._environment_has_changed():
-            return False
-        if self.keep_s == 0:
-            return not _has_ended(self.owner)
-        return time.monotonic() - self._last_request < self.keep_s
-
-    def _is_in_place(self) -> bool:
-        """Whether callers still find this server: none has taken its place, nobody removed it."""
-        with suppress(OSError):
-            return self.path.stat().st_ino == self.inode
-        return False
-
-    def _environment_has_changed(self) -> bool:
-        """Whether a distribution was installed, updated or removed."""
-        try:
-            changed = self.environment.stat().st_mtime_ns
-            if changed != self.environment_time:  # as it also does when byte code is written
-                self.environment_time = changed
-                return distributions(self.environment) != self.distributions
-        except OSError:
-            return True
-        return False
 
     def _answer(self) -> Child | None:
         """Answers one caller, or closes the connection; returns its request in the child."""
@@ -172,10 +138,8 @@ class Server:
         return None
 
     def _fork(self, connection: socket.socket, request: Message, fds: list[int]) -> Child | None:
-        self._last_request = time.monotonic()
+        self.lifetime.extend(request["keep_s"])
         self._kernel_expected_until = 0.0
-        if request["keep_s"] is not None:
-            self.keep_s = request["keep_s"]
         self._load(request["needs"])
         problem = self.libraries.problem(request["variables"], request["path"])
         request["variables"] |= self.libraries.written_variables()
@@ -238,14 +202,15 @@ class Server:
             connection.sendall(STATUS.pack(os.waitstatus_to_exitcode(status)))
         connection.close()
         os.close(pidfd)
-        self._last_request = time.monotonic()
+        self.lifetime.extend()
 
     def _status(self) -> Message:
         return {
-            "started": self.started,
-            "keep_s": self.keep_s,
+            "started": self.lifetime.started,
+            "keep_s": self.lifetime.keep_s,
             "seconds": self.libraries.seconds,
             "children": [pid for pid, _ in self._children.values()],
+            "spares": len(self._spares),
         }
 
     def _let_go(self) -> None:
@@ -256,18 +221,7 @@ class Server:
         for pidfd, (_, other) in self._children.items():
             other.close()
             os.close(pidfd)
-        for pidfd in filter(None, (self.owner, self.session)):
-            os.close(pidfd)
-
-
-def _pidfd(pid: int | None) -> int | None:
-    with suppress(OSError):
-        return os.pidfd_open(pid) if pid else None
-    return None
-
-
-def _has_ended(pidfd: int | None) -> bool:
-    return pidfd is not None and bool(select.select([pidfd], [], [], 0)[0])
+        self.lifetime.let_go()
 
 
 def main() -> None:

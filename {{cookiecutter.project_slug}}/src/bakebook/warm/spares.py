@@ -72,6 +72,9 @@ class Spares:
         self._models: dict[str, Message] = {}  # of those that are to be made
         self._spares: dict[str, Spare] = {}
 
+    def __len__(self) -> int:
+        return len(self._spares)
+
     def expect(self, request: Message) -> None:
         """Lets a spare be made for the next request like this."""
         self._models[request["module"]] = request
