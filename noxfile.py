@@ -66,8 +66,9 @@ def library(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """The whole fault table: every process, every signal, every stage; and each protection taken away."""
-    session.run("pytest", "tests/template/test_faults.py", *session.posargs)
+    """The whole fault table, warm and cold: every process, signal and stage; and each protection taken away."""
+    files = ["tests/template/test_faults.py", "tests/template/test_warm.py"]
+    session.run("pytest", *files, "--numprocesses", "2", *session.posargs)
 
 
 @nox.session

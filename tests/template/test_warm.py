@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +200,57 @@ def test_papermill_by_hand_gets_a_warm_kernel(project: Path, run: Run, tmp_path:
     assert is_forked("".join(cell["outputs"][0]["text"]))
 
 
+def prepared(project: Path, run: Run) -> set[str]:
+    """Runs a stage, and waits until the next runner and kernel are prepared; their processes."""
+    assert run(project, "nb", "run", "ingest").returncode == 0
+    shown = ""
+
+    def are_there() -> bool:
+        nonlocal shown
+        shown = run(project, "nb", "doctor").stdout
+        return ", 2 spares;" in shown
+
+    assert within(60, are_there), shown
+    found = re.search(r"fork server: process (\d+), .* 2 spares;", shown)
+    assert found
+    return set(Path(f"/proc/{found[1]}/task/{found[1]}/children").read_text("ascii").split())
+
+
+def test_a_stage_runs_in_the_processes_that_were_prepared(project: Path, run: Run) -> None:
+    one_cell(project / "notebooks" / "ingest.ipynb", "import os; print('kernel', os.getpid())", before=True)
+    spares = prepared(project, run)
+    done = run(project, "nb", "run", "ingest")
+    assert done.returncode == 0, done.stderr
+    said = re.search(r"kernel (\d+)", (project / "reports" / "notebooks" / "ingest.ipynb").read_text("utf-8"))
+    assert said and said[1] in spares
+    assert not prepared(project, run) & spares  # each is used once
+
+
+EDITS: dict[str, Callable[[Path], object]] = {
+    "params.yaml": replace("params.yaml", "keep_warm: 300", "keep_warm: edited"),
+    "dvc.yaml": replace("dvc.yaml", "cmd: nb run ingest", "cmd: nb run edited"),
+    "the notebook": lambda project: one_cell(project / "notebooks" / "ingest.ipynb", "edited", before=True),
+    "a module of the runner": replace("src/bakebook/runner/run.py", "STATE\n", "STATE\nprint('edited')\n"),
+    "a module of the kernel": replace(
+        "src/bakebook/params.py", "import Path\n", "import Path\nraise ValueError('edited')\n"
+    ),
+    "a module that hides another": lambda project: hide(project / "src" / "bakebook" / "errors"),
+}
+
+
+def hide(package: Path) -> None:
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ValueError('edited')\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize("edited", EDITS)
+def test_an_edit_reaches_the_next_stage_though_it_was_prepared(project: Path, run: Run, edited: str) -> None:
+    prepared(project, run)
+    EDITS[edited](project)
+    done = run(project, "nb", "run", "ingest")
+    assert "edited" in done.stdout + done.stderr
+
+
 def test_an_edited_module_is_read_by_the_next_stage(project: Path, run: Run) -> None:
     assert run(project, "nb", "run", "ingest").returncode == 0
     library = project / "src" / "bakebook" / "tables" / "readers.py"
@@ -241,7 +293,7 @@ def test_nb_doctor_shows_the_fork_server_and_ends_it(project: Path, run: Run) ->
     shown = run(project, "nb", "doctor").stdout
     servers = [int(pid) for pid in re.findall(r"ok +fork server: process (\d+), ", shown)]
     assert servers and re.search(
-        r"process \d+, \d+ s old, \d+ MB, 0 children; libraries: .*pandas.* → nb doctor", shown
+        r"process \d+, \d+ s old, \d+ MB, 0 children, \d spares; libraries: .*pandas.* → nb doctor", shown
     )
     fixed = run(project, "nb", "doctor", "--fix").stdout
     assert f"fixed   fork server: process {servers[0]}" in fixed
