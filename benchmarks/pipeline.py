@@ -122,10 +122,10 @@ def memory(project: Path, environment: dict[str, str]) -> str:
     process = subprocess.Popen(["dvc", "repro", "--force"], cwd=project, env=environment, stdout=subprocess.DEVNULL)
     most: dict[str, int] = {"server": 0, "child": 0}
     while process.poll() is None:
-        for pid in fork_servers():
-            most["server"] = max(most["server"], kilobytes(pid, "Pss") // 1024)
-            for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split():
-                most["child"] = max(most["child"], kilobytes(int(child), "Private_Dirty") // 1024)
+        found = fork_servers()
+        for pid, parent in found.items():
+            name, kind = ("child", "Private_Dirty") if parent in found else ("server", "Pss")
+            most[name] = max(most[name], kilobytes(pid, kind) // 1024)
         time.sleep(0.1)
     return f"memory: fork server {most['server']} MB (PSS), each child at most {most['child']} MB of its own"
 
@@ -138,19 +138,19 @@ def kilobytes(pid: int, name: str) -> int:
     return 0
 
 
-def fork_servers() -> list[int]:
-    """The fork servers of the environment under test; their children have the same command line."""
+def fork_servers() -> dict[int, int]:
+    """The fork servers and what they have forked, which has the same command line; each with its parent."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
                 if b"bakebook.warm.server" in (entry / "cmdline").read_bytes():
                     found[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-    return [pid for pid, parent in found.items() if parent not in found]
+    return found
 
 
 def server_cpu() -> float:
-    """CPU seconds of the fork servers and of their children that have ended."""
+    """CPU seconds of the fork servers, of their children and of those that have ended."""
     ticks = 0
     for pid in fork_servers():
         with suppress(OSError):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -21,9 +22,13 @@ from bakebook.warm.protocol import Prepared
 def prepare():
     global prepared
     prepared = True
+    if THREAD:
+        import threading
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
     {ahead}
     return Prepared(main, {{"by": os.getpid()}}, [Path(path) for path in {read}])
 prepared = False
+THREAD = {thread}
 def main():
     print("prepared", prepared, "by", os.getpid(), flush=True)
     {after}
@@ -31,10 +36,13 @@ if __name__ == "__main__":
     main()
 """
 SPARE = {"SPARE": "1"}
+KINDS = pytest.mark.parametrize("thread", [True, False], ids=["used itself", "copied"])
 
 
-def module_of(world: World, before: str = "", ahead: str = "pass", after: str = "pass", read: str = "[]") -> str:
-    name = world.module(MODULE.format(before=before, ahead=ahead, after=after, read=read))
+def module_of(
+    world: World, before: str = "", ahead: str = "pass", after: str = "pass", read: str = "[]", thread: bool = False
+) -> str:
+    name = world.module(MODULE.format(before=before, ahead=ahead, after=after, read=read, thread=thread))
     time.sleep(0.1)  # a spare that begins at once could not be sure that the file is the same
     return name
 
@@ -58,33 +66,66 @@ def spare(world: World, module: str) -> int:
     return pid
 
 
-def test_the_next_request_gets_the_process_that_was_prepared(world: World) -> None:
-    module = module_of(world)
+def test_a_process_with_threads_does_what_the_next_request_asks_for(world: World) -> None:
+    module = module_of(world, thread=True)
+    pid = spare(world, module)
     for _ in range(3):
-        pid = children(world)[0] if world.servers() else spare(world, module)
         answer = run(world, module)
-        assert f"prepared True by {pid}" in answer, answer
+        assert f"prepared True by {pid}" in answer and "status 0" in answer, answer
         assert f"{{'by': {pid}}}" in answer  # what it tells its caller
-        assert "status 0" in answer
-        assert within(10, lambda old=pid: children(world) not in ([], [old]))  # type: ignore[misc]
-        time.sleep(0.2)
+        pid = another(world, pid)
 
 
-REPORT = """import json, resource, signal, threading
+def another(world: World, pid: int) -> int:
+    assert within(10, lambda: children(world) not in ([], [pid]))
+    time.sleep(0.2)  # while it prepares
+    (found,) = children(world)
+    return found
+
+
+def test_one_without_threads_is_copied_for_each(world: World) -> None:
+    module = module_of(world, after="print('parent', os.getppid())")
+    pid = spare(world, module)
+    for _ in range(3):
+        answer = run(world, module)
+        assert "prepared True" in answer and f"parent {pid}" in answer and "status 0" in answer, answer
+        assert f"{{'by': {pid}}}" in answer
+    assert children(world) == [pid]
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("raise SystemExit(3)", 3),
+        ("os.kill(os.getpid(), 9)", -9),
+        ("os.kill(os.getpid(), 15)", -15),
+        ("1 / 0", 1),
+    ],
+)
+def test_its_end_is_told(world: World, code: str, status: int, thread: bool) -> None:
+    module = module_of(world, after=f"if len(sys.argv) > 1: {code}", thread=thread)
+    spare(world, module)
+    answer = run(world, module, "end")
+    assert "prepared True" in answer and answer.splitlines()[-1] == f"status {status}", answer
+
+
+REPORT = """import json, resource, signal
     mask = os.umask(0o077); os.umask(mask)
     print(json.dumps({
         "argv": sys.argv[1:], "path": sys.path, "folder": os.getcwd(), "umask": mask,
         "variables": {name: value for name, value in os.environ.items() if name not in ("_", "LC_CTYPE")},
         "dispositions": [str(signal.getsignal(number)) for number in signal.valid_signals()],
         "limits": [resource.getrlimit(n) for n in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)],
-        "input": sys.stdin.read(), "hash": hash("x"), "threads": len(threading.enumerate()),
+        "input": sys.stdin.read(), "hash": hash("x"),
         "files": sorted(os.readlink(f"/proc/self/fd/{fd}")[:5] for fd in (0, 1, 2)),
         "encodings": [sys.stdout.encoding, sys.stderr.encoding], "errors": [sys.stdout.errors, sys.stderr.errors],
     }))"""
 
 
-def test_a_spare_finds_what_a_cold_start_finds(world: World) -> None:
-    module = module_of(world, after=REPORT)
+@KINDS
+def test_a_spare_finds_what_a_cold_start_finds(world: World, thread: bool) -> None:
+    module = module_of(world, thread=thread, after=REPORT)
     spare(world, module)
     found = {}
     for mode in ("warm", "cold"):
@@ -95,8 +136,9 @@ def test_a_spare_finds_what_a_cold_start_finds(world: World) -> None:
     assert (found["warm"]["umask"], found["warm"]["limits"][0][0]) == (0o027, 200)
 
 
-def test_a_spare_finds_the_terminal_of_its_caller(world: World) -> None:
-    module = module_of(world, after="print('lines', sys.stdout.line_buffering, sys.stdout.isatty())")
+@KINDS
+def test_a_spare_finds_the_terminal_of_its_caller(world: World, thread: bool) -> None:
+    module = module_of(world, thread=thread, after="print('lines', sys.stdout.line_buffering, sys.stdout.isatty())")
     spare(world, module)
     ours, theirs = os.openpty()
     with world.start("warm", module, stdout=theirs, variables=SPARE) as caller:
@@ -113,10 +155,11 @@ def fewer_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
 
-def test_streams_that_were_opened_ahead_reach_the_caller(world: World) -> None:
+@KINDS
+def test_streams_that_were_opened_ahead_reach_the_caller(world: World, thread: bool) -> None:
     ahead = "import logging; logging.basicConfig(stream=sys.stderr); global copy; copy = os.dup(1)"
     after = "import logging; logging.error('by a logger'); os.write(copy, b'by a copy\\n')"
-    module = module_of(world, ahead=ahead, after=after)
+    module = module_of(world, thread=thread, ahead=ahead, after=after)
     run(world, module.replace(".", ""), "first")  # fails at the copy, which only a spare has
     assert within(10, lambda: bool(children(world)))
     time.sleep(0.2)
@@ -124,13 +167,16 @@ def test_streams_that_were_opened_ahead_reach_the_caller(world: World) -> None:
     assert all(f"by a {what}" in answer for what in ("logger", "copy")), answer
 
 
+@KINDS
 @pytest.mark.parametrize("edited", ["the module", "one that it imports", "a file that it read", "a hiding package"])
-def test_a_spare_that_is_no_longer_right_is_not_used(world: World, edited: str) -> None:
+def test_a_spare_that_is_no_longer_right_is_not_used(world: World, edited: str, thread: bool) -> None:
     (world.folder / "other.py").write_text("value = 1", encoding="utf-8")
     text = world.runtime / "text"
     text.write_text("1", encoding="utf-8")
     before = f"import other\ntext = Path({str(text)!r}).read_text()"
-    module = module_of(world, before=before, after="print('values', other.value, text)", read=f"[{str(text)!r}]")
+    module = module_of(
+        world, before=before, after="print('values', other.value, text)", read=f"[{str(text)!r}]", thread=thread
+    )
     pid = spare(world, module)
     expected = "values 1 1"
     if edited == "the module":
@@ -164,16 +210,18 @@ def test_a_file_that_is_edited_while_a_spare_prepares_is_read_again(world: World
     assert "prepared False" in answer and "value 22" in answer, answer
 
 
-def test_a_variable_that_was_read_ahead_must_be_the_same(world: World) -> None:
-    module = module_of(world, before="colour = os.environ.get('COLOUR')", after="print(colour)")
+@KINDS
+def test_a_variable_that_was_read_ahead_must_be_the_same(world: World, thread: bool) -> None:
+    module = module_of(world, thread=thread, before="colour = os.environ.get('COLOUR')", after="print(colour)")
     spare(world, module)
     answer = run(world, module, COLOUR="blue")
     assert "prepared False" in answer and "blue" in answer, answer
 
 
-def test_a_variable_that_was_set_ahead_is_set(world: World) -> None:
+@KINDS
+def test_a_variable_that_was_set_ahead_is_set(world: World, thread: bool) -> None:
     after = "print('shade', os.environ.get('SHADE'), os.environ.get('OTHER'))"
-    module = module_of(world, before="os.environ['SHADE'] = 'dark'", after=after)
+    module = module_of(world, thread=thread, before="os.environ['SHADE'] = 'dark'", after=after)
     spare(world, module)
     answer = run(world, module, OTHER="thing")
     assert "prepared True" in answer and "shade dark thing" in answer, answer
@@ -197,8 +245,9 @@ def test_what_cannot_be_prepared_costs_nothing_but_time(world: World, ahead: str
         time.sleep(0.5)
 
 
-def test_a_stopped_spare_is_replaced(world: World) -> None:
-    module = module_of(world)
+@KINDS
+def test_a_stopped_spare_is_replaced(world: World, thread: bool) -> None:
+    module = module_of(world, thread=thread)
     pid = spare(world, module)
     os.kill(pid, signal.SIGSTOP)
     answer = run(world, module)
@@ -218,13 +267,16 @@ def test_a_spare_ends_with_its_server(world: World, how: str, ahead: str) -> Non
     assert within(10, lambda: gone(pid) and gone(server))
 
 
-def test_a_spare_that_was_taken_ends_with_its_caller_and_survives_its_server(world: World) -> None:
-    module = module_of(world, after="import time; time.sleep(30 if len(sys.argv) > 1 else 0)")
+@KINDS
+def test_a_spare_that_was_taken_ends_with_its_caller_and_survives_its_server(world: World, thread: bool) -> None:
+    module = module_of(world, thread=thread, after="import time; time.sleep(30 if len(sys.argv) > 1 else 0)")
     for dies in ("caller", "server"):
-        pid = spare(world, module)
+        spare(world, module)
         caller = world.start("warm", module, "wait", variables=SPARE)
         assert caller.stdout
-        assert "prepared True" in caller.stdout.readline() + caller.stdout.readline()
+        found = re.search(r"prepared True by (\d+)", caller.stdout.readline() + caller.stdout.readline())
+        assert found
+        pid = int(found[1])
         (server,) = world.servers()
         os.kill(server if dies == "server" else caller.pid, signal.SIGKILL)
         if dies == "server":

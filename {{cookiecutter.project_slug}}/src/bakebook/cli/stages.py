@@ -1,6 +1,7 @@
 """Commands about the pipeline: run, check, sync, new, doctor."""
 
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -107,16 +108,21 @@ def doctor(
 
 
 def prepare() -> Prepared:
-    """Imports what `nb run` imports, and reads the project."""
+    """Imports what `nb run` imports, reads the project, and finds what each stage imports."""
     from papermill.execute import execute_notebook  # noqa: F401
 
+    from bakebook.contract.dependencies import derived
     from bakebook.contract.project import load
     from bakebook.runner import engine, kept_kernel, run  # noqa: F401
 
     project = load(ROOT)
     _ = project.values
-    read = [ROOT / "params.yaml", ROOT / "dvc.yaml", *(ROOT / "notebooks").glob("*.ipynb")]
-    return Prepared(partial(run_forked, project), {}, read)
+    for name in project.notebook_stages():
+        with suppress(KeyError, SyntaxError):  # the stage itself says what is wrong
+            derived(project, name)
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
+    settings = [ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml")]
+    return Prepared(partial(run_forked, project), {}, [*settings, *sources])
 
 
 def run_forked(project: "Project | None" = None) -> None:

@@ -38,9 +38,10 @@ def become(request: Message, fds: list[int], path: list[str], blas: list[Any]) -
     alive = fds[3]
     end_with(alive)
     take_streams(fds[:3])
+    os.setsid()
     take_surroundings(request)
-    set_up(request, path, blas)
-    take_arguments(request)
+    set_up(request, path)
+    take_arguments(request, blas)
     finish(alive, partial(runpy.run_module, request["module"], None, "__main__", alter_sys=True))
 
 
@@ -95,18 +96,19 @@ def take_surroundings(request: Message) -> None:
         locale.setlocale(locale.LC_CTYPE, "")
 
 
-def take_arguments(request: Message) -> None:
-    """Takes the command line, and random numbers of its own."""
+def take_arguments(request: Message, blas: list[Any]) -> None:
+    """Takes the command line, random numbers of its own, and the threads of a new process."""
     sys.argv = list(request["argv"])
     sys.orig_argv = [sys.executable, *sys.argv]
     random.seed()
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()
+    for library in blas:
+        library.set_num_threads(_blas_threads())
 
 
-def set_up(request: Message, path: list[str], blas: list[Any]) -> None:
-    """Prepares signals, imports and threads as a new process would have them."""
-    os.setsid()
+def set_up(request: Message, path: list[str]) -> None:
+    """Prepares signals and imports as a new process would have them."""
     ignored = set(request["ignored"])
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, _disposition(number, ignored))
@@ -114,8 +116,6 @@ def set_up(request: Message, path: list[str], blas: list[Any]) -> None:
     importlib.invalidate_caches()
     if request["is_runner"]:
         sys.modules.pop(NOTEBOOK, None)
-    for library in blas:
-        library.set_num_threads(_blas_threads())
     gc.enable()
 
 

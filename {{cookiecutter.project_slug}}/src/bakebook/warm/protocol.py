@@ -14,7 +14,7 @@ SWITCH = "NB_WARM"  # variable: whether kernels and runners may be forked
 COLD = "0"  # its value if they may not
 KEEP_S = 300.0  # that the server waits for the next request, unless params.yaml says otherwise
 EXCLUDED = ".excluded"  # of the file that names libraries which the server must not import
-MOST_FDS = 4
+MOST_FDS = 5
 BACKLOG = 64  # callers that wait for the server
 GREETING = b"!"  # of the server, before it takes a request
 LENGTH = struct.Struct("!I")
@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
 
     start: Callable[[], object]  # does the rest
     told: Message  # to the caller
-    read: list[Path]  # files; if one has changed, or one was added, a new process takes over
+    read: list[Path]  # files; if one has changed, a new process takes over
 
 
 def send(connection: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:

@@ -11,6 +11,8 @@ from bakebook.warm import place
 from bakebook.warm.launch import ColdStart, connected
 from bakebook.warm.protocol import EXCLUDED, GREETING, Message, peer, receive, send
 
+UNKNOWN: Message = {"started": 0.0, "seconds": {}, "children": [], "spares": 0}
+
 
 class Status(NamedTuple):
     """A server as `nb doctor` shows it; without `state` it does not answer."""
@@ -45,8 +47,9 @@ def end(status: Status) -> None:
 
 
 def _state(server: socket.socket) -> Message | None:
+    """What the server says; one of another version may say less."""
     with suppress(OSError, ValueError):
         send(server, {"kind": "status"})
         server.recv(len(GREETING))
-        return receive(server)[0]
+        return {**UNKNOWN, **receive(server)[0]}
     return None

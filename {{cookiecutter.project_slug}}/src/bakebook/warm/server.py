@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bakebook.warm.child import become
+from bakebook.warm.children import Children
 from bakebook.warm.lifetime import Lifetime
 from bakebook.warm.preload import Libraries
 from bakebook.warm.protocol import (
@@ -26,14 +27,14 @@ from bakebook.warm.protocol import (
     EXCLUDED,
     GREETING,
     KERNEL,
-    STATUS,
     Message,
     close,
     peer,
     receive,
     send,
 )
-from bakebook.warm.spares import Spare, Spares, stand_by
+from bakebook.warm.spares import Spare, Spares
+from bakebook.warm.standby import stand_by
 
 LOOK_S = 2.0  # between two looks whether the server is still wanted
 REQUEST_TIMEOUT_S = 5.0
@@ -52,8 +53,8 @@ class Server:
         self.libraries = Libraries(Path(options["libraries"]), excluded)
         self._waiting: deque[str] = deque()
         self._is_planned = False
-        self._children: dict[int, tuple[int, socket.socket]] = {}  # by pidfd
-        self._spares = Spares()
+        self._children = Children()
+        self._spares = Spares(self._children)
         self._kernel_expected_until = 0.0
 
     def serve(self) -> Child | None:
@@ -63,8 +64,9 @@ class Server:
             is_preparing = self._may_prepare()
             is_importing = self._waiting and not self._expects_kernel()
             ready = self._ready(0 if is_importing or is_preparing else LOOK_S)
-            for pidfd in self._children.keys() & ready:
-                self._report(pidfd)
+            for pidfd in self._children.fds() & ready:
+                self._children.report(pidfd)
+                self.lifetime.extend()
             for fd, module in self._spares.preparing().items():
                 if fd in ready:
                     self._spares.hear(module)
@@ -106,7 +108,7 @@ class Server:
             timeout = min(timeout, KERNEL_TIMEOUT_S / 10)
         if self.libraries.spoiled and not self._children:
             timeout = 0
-        watched = [self.listener.fileno(), *self._children, *self._spares.preparing()]
+        watched = [self.listener.fileno(), *self._children.fds(), *self._spares.preparing()]
         return set(select.select(watched, [], [], timeout)[0])
 
     def _answer(self) -> Child | None:
@@ -143,21 +145,28 @@ class Server:
         self._load(request["needs"])
         problem = self.libraries.problem(request["variables"], request["path"])
         request["variables"] |= self.libraries.written_variables()
-        spare = None if problem else self._spares.take(request, fds, self.libraries.loaded)
-        pid = spare.pid if spare else None if problem else self._child()
-        if pid == 0:
-            self._let_go()
-            connection.close()
-            return partial(become, request, fds)
-        if pid:
-            self._take_charge(connection, pid, spare.told if spare else None)
-        else:
-            send(connection, {"refused": problem or "the system refuses another process"})
-            connection.close()
+        spare = None
+        if not problem:
+            spare = self._spares.take(request, [*fds, connection.fileno()], self.libraries.loaded)
         if request["is_runner"]:
             self._expect_kernel()
-        if request["may_have_spare"]:
+        if request["may_have_spare"] and not (spare and spare.is_copied):
             self._spares.expect(request)
+        if spare and spare.is_copied:  # which answers for itself
+            connection.close()
+        else:
+            pid = spare.pid if spare else None if problem else self._child()
+            if pid == 0:
+                self._let_go()
+                connection.close()
+                return partial(become, request, fds)
+            if pid:
+                told = spare.told if spare else None
+                answer = {"is_planned": self._is_planned, "told": told}
+                self._children.add(pid, connection, answer)
+            else:
+                send(connection, {"refused": problem or "the system refuses another process"})
+                connection.close()
         close(fds)
         return None
 
@@ -186,30 +195,12 @@ class Server:
         except OSError:
             return None
 
-    def _take_charge(self, connection: socket.socket, pid: int, told: Message | None) -> None:
-        """Tells the caller about its child, and waits for the child's end."""
-        pidfd = os.pidfd_open(pid)
-        self._children[pidfd] = pid, connection
-        with suppress(OSError):  # a caller that has gone takes the child with it
-            answer = {"pid": pid, "is_planned": self._is_planned, "told": told}
-            send(connection, answer, (pidfd,))
-
-    def _report(self, pidfd: int) -> None:
-        """Tells a caller how its child ended."""
-        pid, connection = self._children.pop(pidfd)
-        _, status = os.waitpid(pid, 0)
-        with suppress(OSError):
-            connection.sendall(STATUS.pack(os.waitstatus_to_exitcode(status)))
-        connection.close()
-        os.close(pidfd)
-        self.lifetime.extend()
-
     def _status(self) -> Message:
         return {
             "started": self.lifetime.started,
             "keep_s": self.lifetime.keep_s,
             "seconds": self.libraries.seconds,
-            "children": [pid for pid, _ in self._children.values()],
+            "children": self._children.pids(),
             "spares": len(self._spares),
         }
 
@@ -218,9 +209,7 @@ class Server:
         self.listener.close()
         self.libraries.let_go()
         self._spares.let_go()
-        for pidfd, (_, other) in self._children.items():
-            other.close()
-            os.close(pidfd)
+        self._children.let_go()
         self.lifetime.let_go()
 
 
