@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -203,11 +204,12 @@ def test_papermill_by_hand_gets_a_warm_kernel(project: Path, run: Run, tmp_path:
 
 
 def prepared(project: Path, run: Run) -> set[str]:
-    """Runs a stage, and waits until the next runner and kernel are prepared; their processes."""
-    assert run(project, "nb", "run", "ingest").returncode == 0
+    """Runs a stage until the next runner and kernel are prepared; their processes."""
     found: list[str] = []
 
     def are_there() -> bool:
+        assert run(project, "nb", "run", "ingest").returncode == 0
+        time.sleep(1)
         shown = run(project, "nb", "doctor").stdout
         found[:] = filter(is_own, re.findall(r"fork server: process (\d+), .* 2 spares;", shown))
         return bool(found)
