@@ -4,12 +4,13 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from warm.world import World, gone, within
+from warm.world import SOURCE, World, gone, within
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux")
 
@@ -287,3 +288,38 @@ def test_a_spare_that_was_taken_ends_with_its_caller_and_survives_its_server(wor
         caller.wait()
         for left in world.servers():
             os.kill(left, signal.SIGKILL)
+
+
+ALONE = """
+import os, socket, sys, time
+from bakebook.warm.client import Process, _request
+from bakebook.warm.protocol import receive, send
+from bakebook.warm.standby import stand_by
+module, agrees = sys.argv[1], sys.argv[2] == "yes"
+request = _request(Process(module, ["", "x"], dict(os.environ), os.getcwd(), [os.getcwd()]))
+server, spare = socket.socketpair()
+if os.fork() == 0:
+    server.close()
+    stand_by(request, spare, sys.path[:], [])
+spare.close()
+receive(server)
+alive, of_child = socket.socketpair()
+connection, caller = socket.socketpair()
+send(server, request, (0, 1, 2, of_child.fileno(), connection.fileno()))
+server.recv(1)
+if agrees:
+    server.sendall(b"!")
+server.close()
+time.sleep(1)
+"""
+
+
+@KINDS
+@pytest.mark.parametrize("agrees", [True, False])
+def test_nothing_runs_for_a_server_that_no_longer_waits(world: World, thread: bool, agrees: bool) -> None:
+    module = module_of(world, thread=thread)
+    command = [str(world.environment / "bin" / "python"), "-c", ALONE, module, "yes" if agrees else "no"]
+    variables = {"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=world.folder, env=variables, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert ("prepared True" in done.stdout) == agrees

@@ -28,13 +28,16 @@ class Spare:
         self._loaded = loaded  # libraries of the server when it was forked
 
     def take(self, request: Message, fds: list[int], loaded: int) -> bool:
-        """Whether the spare, or a copy, has become what the request asks for."""
+        """Whether the spare, or a copy, becomes what the request asks for."""
         if loaded != self._loaded or any(request[name] != self._model[name] for name in ALIKE):
             return False
         try:
             self.hear()
             send(self.talk, request, tuple(fds))
-            return self.talk.recv(len(GREETING)) == GREETING
+            is_right = self.talk.recv(len(GREETING)) == GREETING
+            if is_right:
+                self.talk.sendall(GREETING)
+            return is_right
         except TimeoutError:
             self.is_stuck = True
         except (OSError, ValueError):

@@ -78,7 +78,7 @@ class Standby:
         """Returns after the last copy has ended."""
         while asked := self._next():
             request, fds = asked
-            if not self._is_right_for(request):
+            if not self._is_right_for(request) or not self._is_agreed():
                 break
             connection = socket.socket(fileno=fds.pop())
             pid = self._copy() if self.is_copied else 0
@@ -87,7 +87,6 @@ class Standby:
                 self._become(request, fds)
             self.children.add(pid, connection, {"is_planned": True, "told": self.prepared.told})
             close(fds)
-            self.server.sendall(GREETING)
         self.server.close()
         while self.children:
             self._wait()
@@ -114,6 +113,13 @@ class Standby:
         is_alike = all(variables.get(name) == value for name, value in self.variables.items())
         return is_alike and self.streams.are_empty() and self.read.is_unchanged()
 
+    def _is_agreed(self) -> bool:
+        """Whether the server still waits; otherwise it has forked another process."""
+        with suppress(OSError):
+            self.server.sendall(GREETING)
+            return self.server.recv(len(GREETING)) == GREETING
+        return False
+
     def _copy(self) -> int:
         gc.freeze()
         return os.fork()
@@ -124,7 +130,6 @@ class Standby:
             self.children.let_go()
         else:
             _end_with_server(0)
-            self.server.sendall(GREETING)
         self.server.close()
         alive = fds.pop()
         end_with(alive)
