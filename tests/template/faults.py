@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from conftest import commit
+from conftest import Run, commit
 
 STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
 TRACKED = ["train", "export", "evaluate", "describe"]
@@ -78,6 +78,32 @@ def within(seconds: float, holds: Callable[[], bool]) -> bool:
     while not holds() and time.monotonic() < end:
         time.sleep(0.1)
     return holds()
+
+
+SOCKET = """
+import os
+from bakebook.warm import client, place
+print(place.socket_path(client.own_variables(dict(os.environ))))
+"""
+
+
+def warmed(project: Path, run: Run) -> set[str]:
+    """Runs a stage until the fork server has imported everything, and a runner and a kernel are prepared: these."""
+    found: set[str] = set()
+
+    def are_there() -> bool:
+        done = run(project, "nb", "run", "ingest")
+        assert done.returncode == 0, done.stderr
+        time.sleep(1)
+        socket = run(project, "python", "-c", SOCKET).stdout.strip()
+        servers = re.findall(r"fork server: process (\d+), .* 2 spares;", run(project, "nb", "doctor").stdout)
+        for server in servers:
+            if socket in Path(f"/proc/{server}/cmdline").read_text("utf-8"):
+                found.update(Path(f"/proc/{server}/task/{server}/children").read_text("ascii").split())
+        return bool(found)
+
+    assert within(60, are_there)
+    return found
 
 
 def within_folder(pid: int, folder: Path) -> bool:

@@ -7,15 +7,14 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import BUILD, WORKER, Run, commit
-from faults import WARM, gone, within
+from conftest import BUILD, Run, commit
+from faults import WARM, gone, warmed, within
 from playwright.sync_api import Browser, expect
 from test_contract import replace
 from test_jupyter import RESULTS, choose, lab, opened
@@ -203,34 +202,14 @@ def test_papermill_by_hand_gets_a_warm_kernel(project: Path, run: Run, tmp_path:
     assert is_forked("".join(cell["outputs"][0]["text"]))
 
 
-def prepared(project: Path, run: Run) -> set[str]:
-    """Runs a stage until the next runner and kernel are prepared; their processes."""
-    found: list[str] = []
-
-    def are_there() -> bool:
-        assert run(project, "nb", "run", "ingest").returncode == 0
-        time.sleep(1)
-        shown = run(project, "nb", "doctor").stdout
-        found[:] = filter(is_own, re.findall(r"fork server: process (\d+), .* 2 spares;", shown))
-        return bool(found)
-
-    assert within(60, are_there)
-    return set(Path(f"/proc/{found[0]}/task/{found[0]}/children").read_text("ascii").split())
-
-
-def is_own(server: str) -> bool:
-    """Whether a server is that of this process's environment."""
-    return str(BUILD / WORKER / "environment") in Path(f"/proc/{server}/cmdline").read_text("utf-8")
-
-
 def test_a_stage_runs_in_the_processes_that_were_prepared(project: Path, run: Run) -> None:
     one_cell(project / "notebooks" / "ingest.ipynb", "import os; print('kernel', os.getpid())", before=True)
-    spares = prepared(project, run)
+    spares = warmed(project, run)
     done = run(project, "nb", "run", "ingest")
     assert done.returncode == 0, done.stderr
     said = re.search(r"kernel (\d+)", (project / "reports" / "notebooks" / "ingest.ipynb").read_text("utf-8"))
     assert said and said[1] in spares
-    assert len(prepared(project, run) & spares) == 1  # a kernel is used once, the runner is copied
+    assert len(warmed(project, run) & spares) == 1  # a kernel is used once, the runner is copied
 
 
 EDITS: dict[str, Callable[[Path], object]] = {
@@ -252,7 +231,7 @@ def hide(package: Path) -> None:
 
 @pytest.mark.parametrize("edited", EDITS)
 def test_an_edit_reaches_the_next_stage_though_it_was_prepared(project: Path, run: Run, edited: str) -> None:
-    prepared(project, run)
+    warmed(project, run)
     EDITS[edited](project)
     done = run(project, "nb", "run", "ingest")
     assert "edited" in done.stdout + done.stderr

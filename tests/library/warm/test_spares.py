@@ -169,14 +169,22 @@ def test_streams_that_were_opened_ahead_reach_the_caller(world: World, thread: b
 
 
 @KINDS
-@pytest.mark.parametrize("edited", ["the module", "one that it imports", "a file that it read", "a hiding package"])
+@pytest.mark.parametrize(
+    "edited", ["the module", "one that it imports", "a file that it read", "a hiding package", "a file that is gone"]
+)
 def test_a_spare_that_is_no_longer_right_is_not_used(world: World, edited: str, thread: bool) -> None:
     (world.folder / "other.py").write_text("value = 1", encoding="utf-8")
     text = world.runtime / "text"
     text.write_text("1", encoding="utf-8")
+    other_text = world.runtime / "other text"
+    other_text.touch()
     before = f"import other\ntext = Path({str(text)!r}).read_text()"
     module = module_of(
-        world, before=before, after="print('values', other.value, text)", read=f"[{str(text)!r}]", thread=thread
+        world,
+        before=before,
+        after="print('values', other.value, text)",
+        read=repr([str(text), str(other_text)]),
+        thread=thread,
     )
     pid = spare(world, module)
     expected = "values 1 1"
@@ -193,6 +201,8 @@ def test_a_spare_that_is_no_longer_right_is_not_used(world: World, edited: str, 
     elif edited == "a file that it read":
         text.write_text("2", encoding="utf-8")
         expected = "values 1 2"
+    elif edited == "a file that is gone":
+        other_text.unlink()
     else:
         (world.folder / "other").mkdir()
         (world.folder / "other" / "__init__.py").write_text("value = 3", encoding="utf-8")

@@ -230,6 +230,6 @@ def _configuration(start: KernelStart) -> Config:
         "needs": start.needs,
         "later": start.later,
         "keep_s": start.keep_s,
-        "may_have_spare": is_encrypted,
+        "may_have_spare": is_encrypted,  # as a spare always is
     }
     return Config(KernelManager=manager, WarmProvisioner=provisioner)

@@ -15,16 +15,9 @@ from bakebook.contract import notebooks
 from bakebook.contract.annotations import mismatch
 from bakebook.contract.check import RUNNER, SETTINGS, executed, require
 from bakebook.contract.project import Project, load
-from bakebook.errors import (
-    BadInput,
-    CheckFailed,
-    Failure,
-    NoSpace,
-    Unreachable,
-    first_line,
-    out_of_space,
-)
+from bakebook.errors import BadInput, CheckFailed, Failure, Unreachable
 from bakebook.paths import STATE
+from bakebook.runner.failures import as_failure
 from bakebook.runner.outputs import Outputs, undeclared_reads
 from bakebook.runner.processes import alone, stoppable
 from bakebook.tracking import open_runs
@@ -34,10 +27,6 @@ from bakebook.warm.protocol import COLD, KEEP_S, SWITCH
 
 # The same in every kernel, so that the same inputs give the same bytes
 FIXED_ENVIRONMENT = {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "TZ": "UTC", "LC_ALL": "C.UTF-8"}
-
-
-class StageFailed(Failure):
-    """A notebook raised, took too long, or its kernel died."""
 
 
 def run(root: Path, name: str, keep_kernel: bool = False, read: Project | None = None) -> None:
@@ -107,7 +96,7 @@ def _execute(project: Project, name: str, tracking: Tracking, keep_kernel: bool)
         from papermill.exceptions import PapermillExecutionError
 
         raised = outputs.raised() if isinstance(error, PapermillExecutionError) else None
-        failure = raised or _as_failure(error, name, failed.relative_to(project.root))
+        failure = raised or as_failure(error, name, failed.relative_to(project.root))
         if isinstance(failure, Failure) and failure.exit_code == CheckFailed.exit_code:
             outputs.deliver()
         else:
@@ -229,38 +218,3 @@ def _with_injected_cell(notebook: notebooks.Notebook) -> notebooks.Notebook:
 def _escaped(path: Path) -> str:
     """papermill formats paths with the parameters, so braces in a folder's name must be doubled."""
     return str(path).replace("{", "{{").replace("}", "}}")
-
-
-def _as_failure(error: BaseException, name: str, notebook: Path) -> BaseException:
-    """The same failure in one sentence; what is no failure of a stage, such as an interrupt, as it
-    is.
-    """
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
-    from papermill.exceptions import PapermillExecutionError
-
-    read = f"read {notebook.as_posix()}"
-    message = str(error)
-    if isinstance(error, CellTimeoutError) and "IOPub" in message:
-        return StageFailed(
-            f"{name}: the kernel's outputs did not arrive within a minute",
-            "print less, or dvc repro",
-        )
-    if isinstance(error, CellTimeoutError):
-        what = f"{name} takes longer than pipeline.stage_timeout of params.yaml allows"
-        return StageFailed(what, f"{read}, or raise the limit")
-    if isinstance(error, DeadKernelError) or (
-        isinstance(error, RuntimeError) and "Kernel died" in message
-    ):
-        return StageFailed(f"{name}: the kernel died, often for lack of memory", read)
-    if isinstance(error, RuntimeError) and "Kernel" in message:
-        return StageFailed(f"{name}: the kernel does not start ({first_line(error)})", "nb doctor")
-    if out_of_space(error) and isinstance(error, OSError | PapermillExecutionError):
-        return NoSpace(f"{name}: {_message(error)}", "free some space, then dvc repro")
-    if isinstance(error, PapermillExecutionError):
-        where = f"{name} stopped in code cell {error.exec_count}"
-        return StageFailed(f"{where}: {error.ename}: {_message(error)}", read)
-    return error
-
-
-def _message(error: BaseException) -> str:
-    return first_line(Exception(getattr(error, "evalue", error)))

@@ -38,12 +38,6 @@ LATER = {
 MODEL_PATH = MODEL.relative_to(ROOT).as_posix()
 
 
-def of_runner(sources: Sources) -> list[str]:
-    """What every `nb run` imports."""
-    files = _runner_files(sources) - _tracking_files(sources)
-    return ["typer", *CALLS, *_in_files(sources, files)]
-
-
 def of_stage(project: Project, stage: str) -> list[str]:
     """What the kernel of a stage imports, and what its parameters name. Raises SyntaxError."""
     sources = project.sources
@@ -52,7 +46,8 @@ def of_stage(project: Project, stage: str) -> list[str]:
     names += dotted_values(project, stage)
     own = [name for name in names if _is_third_party(name, sources)]
     own += _in_files(sources, source_files(project, stage))
-    later = [name for top, names in LATER.items() if top in _tops(own) for name in names]
+    tops = {name.partition(".")[0] for name in own}
+    later = [name for top, names in LATER.items() if top in tops for name in names]
     return [*KERNEL, *own, *later]
 
 
@@ -64,10 +59,16 @@ def of_pipeline(project: Project) -> list[str]:
     for number, stage in enumerate(project.notebook_stages(), start=1):
         names += of_stage(project, stage)
         if number == STAGES_BEFORE_RUNNERS:
-            names += of_runner(project.sources)
+            names += _of_runner(project.sources)
         if MODEL_PATH in project.files(stage, "deps", "outs"):
             names += [*_in_files(project.sources, _tracking_files(project.sources)), *TRACKING]
-    return list(dict.fromkeys([*names, *of_runner(project.sources)]))
+    return list(dict.fromkeys([*names, *_of_runner(project.sources)]))
+
+
+def _of_runner(sources: Sources) -> list[str]:
+    """What every `nb run` imports."""
+    files = _runner_files(sources) - _tracking_files(sources)
+    return ["typer", *CALLS, *_in_files(sources, files)]
 
 
 def _runner_files(sources: Sources) -> set[Path]:
@@ -83,10 +84,6 @@ def _tracking_files(sources: Sources) -> set[Path]:
 def _in_files(sources: Sources, files: Iterable[Path]) -> list[str]:
     names = {name for file in files for name in sources.names_in(file)}
     return sorted(name for name in names if _is_third_party(name, sources))
-
-
-def _tops(names: list[str]) -> set[str]:
-    return {name.partition(".")[0] for name in names}
 
 
 def _is_third_party(name: str, sources: Sources) -> bool:

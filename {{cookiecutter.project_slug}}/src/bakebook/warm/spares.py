@@ -99,7 +99,7 @@ class Spares:
             self.end(module)
 
     def take(self, request: Message, fds: list[int], loaded: int) -> Spare | None:
-        """The spare that has done what the request asks for, if there is one."""
+        """The spare that does what the request asks for, if one is right for it."""
         spare = self._spares.get(request["module"])
         if spare is None:
             return None

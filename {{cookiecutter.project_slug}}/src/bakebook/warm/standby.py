@@ -192,8 +192,11 @@ class Read:
 
     def is_unchanged(self) -> bool:
         """Whether reading everything again would give the same."""
-        same_files = all(_version(file) == version for file, version in self._files.items())
-        same_names = all(_names(folder) == names for folder, names in self._names.items())
+        try:
+            same_files = all(_version(file) == version for file, version in self._files.items())
+            same_names = all(_names(folder) == names for folder, names in self._names.items())
+        except OSError:  # one was removed
+            return False
         return self._is_settled and same_files and same_names
 
 
