@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from cookiecutter.main import cookiecutter
@@ -72,8 +73,10 @@ def baked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def environment(baked: Path) -> dict[str, str]:
-    """The variables with which a command finds the one environment that all projects under test share."""
+def environment(baked: Path) -> Iterator[dict[str, str]]:
+    """The variables with which a command finds the one environment that all projects under test share, and a place for
+    fork servers that no other process of the tests sees or ends.
+    """
     place = BUILD / WORKER / "environment"
     own = ("MLFLOW", "VIRTUAL_ENV", "CI")  # a test says itself whether it is one of CI's
     outer = {name: value for name, value in os.environ.items() if not name.startswith(own)}
@@ -81,7 +84,9 @@ def environment(baked: Path) -> dict[str, str]:
     subprocess.run(["uv", "sync", "--quiet", "--compile-bytecode"], cwd=baked, env=variables, check=True)
     (baked / "uv.lock").unlink()
     programs = place / ("Scripts" if os.name == "nt" else "bin")
-    return variables | {"VIRTUAL_ENV": str(place), "PATH": f"{programs}{os.pathsep}{outer['PATH']}"}
+    own_path = {"VIRTUAL_ENV": str(place), "PATH": f"{programs}{os.pathsep}{outer['PATH']}"}
+    with TemporaryDirectory(prefix="nb-") as sockets:  # whose paths must be short
+        yield variables | own_path | {"XDG_RUNTIME_DIR": sockets}
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """How notebooks read and write tables, contracts, models, figures and text."""
 
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -110,13 +111,31 @@ def write_model(model: object, path: Path) -> object:
     return model
 
 
-def write_figure(figure: "Figure", path: Path) -> "Figure":
-    """Writes a PNG without date or version (the same figure gives the same bytes) and returns the
-    figure.
+class Picture:
+    """A PNG that was written, as a notebook shows it; drawing the figure again would take as long
+    as writing it.
     """
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self.name = name
+        self.content = content
+
+    def __repr__(self) -> str:
+        return f"<Picture {self.name}>"
+
+    def _repr_png_(self) -> bytes:
+        return self.content
+
+
+def write_figure(figure: "Figure", path: Path) -> Picture:
+    """Writes a PNG without date or version (the same figure gives the same bytes), and returns it
+    to be shown.
+    """
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
     with files.atomic(files.staged(path)) as part:
-        figure.savefig(part, format="png", dpi=DPI, metadata={"Software": None})
-    return figure
+        part.write_bytes(drawn.getvalue())
+    return Picture(path.name, drawn.getvalue())
 
 
 def _existing(path: Path) -> Path:

@@ -1,7 +1,6 @@
 """Commands about the pipeline: run, check, sync, new, doctor."""
 
 import sys
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -108,18 +107,21 @@ def doctor(
 
 
 def prepare() -> Prepared:
-    """Imports what `nb run` imports, reads the project, and finds what each stage imports."""
+    """Imports what `nb run` imports, reads the project, and finds what each stage imports and
+    whether its parameters are right.
+    """
+    from ipykernel import kernelspec  # noqa: F401
     from papermill.execute import execute_notebook  # noqa: F401
 
-    from bakebook.contract.dependencies import derived
+    from bakebook.contract.check import check
     from bakebook.contract.project import load
+    from bakebook.plugins import provisioner  # noqa: F401
     from bakebook.runner import engine, kept_kernel, run  # noqa: F401
+    from bakebook.warm import client  # noqa: F401
 
     project = load(ROOT)
     _ = project.values
-    for name in project.notebook_stages():
-        with suppress(KeyError, SyntaxError):  # the stage itself says what is wrong
-            derived(project, name)
+    check(project)  # `require` does it again, with what was found here
     sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
     settings = [ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml")]
     return Prepared(partial(run_forked, project), {}, [*settings, *sources])

@@ -18,7 +18,7 @@ from bakebook.errors import BadInput
 from bakebook.paths import project_root
 from bakebook.warm.protocol import COLD, KERNEL, SWITCH
 
-POLL_S = 0.005
+POLL_S = 0.001
 SHUTDOWN_TIMEOUT_S = 1.0
 FORKABLE = {"env", "cwd", "extra_arguments", "kernel_id"}  # arguments of a start
 PID_OF_INIT = "1"  # tells a kernel not to look whether its parent has ended

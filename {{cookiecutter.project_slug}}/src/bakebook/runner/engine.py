@@ -27,6 +27,8 @@ from bakebook.runner.stage_kernel import StageKernel
 SHOWN_LINES = 5  # of a failing cell, and of what it had printed
 IOPUB_TIMEOUT_S = 60
 SAVE_INTERVAL_S = 1.0
+LOG = logging.getLogger("papermill")
+LOG.setLevel(logging.CRITICAL)  # its messages are one sentence of ours
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,7 @@ class StageEngine(Engine):
             startup_timeout=start_timeout,
             timeout_func=progress.remaining,
             iopub_timeout=IOPUB_TIMEOUT_S,
-            log=logging.getLogger("papermill"),
+            log=LOG,
             config=_configuration(start),
         )
         client.progress = progress

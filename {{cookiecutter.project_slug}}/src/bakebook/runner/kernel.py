@@ -91,6 +91,9 @@ def prepare() -> Prepared:
     """
     import zmq
 
+    # Nearly every notebook imports them
+    from bakebook import artifacts, contracts, params  # noqa: F401
+
     app = _application()
     app.curve_publickey, app.curve_secretkey = zmq.curve_keypair()
     with TemporaryDirectory() as folder:

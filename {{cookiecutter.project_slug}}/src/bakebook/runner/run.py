@@ -2,7 +2,6 @@
 outputs.
 """
 
-import logging
 import os
 import sys
 import sysconfig
@@ -136,8 +135,6 @@ def _papermill(
 
     # papermill would format the injected cell with black where it is installed
     sys.modules.setdefault("black", None)  # type: ignore[arg-type]
-    # Its messages are one sentence of ours
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)
     papermill_engines.register("stage", StageEngine)
     values = project.values.get(name) or {}
     settings = project.values.get(RUNNER) or {}

@@ -33,6 +33,7 @@ class Libraries:
         self._read: dict[str, str | None] = {}  # variables, with their values before
         self._files: dict[str, tuple[int, int, int]] = {}
         self._noted: set[str] = set()  # modules
+        self._tops: set[str] = set()  # of their packages
         self._watch = Watch()
         self._blas: list[Any] = []
         self._blas_of = 0  # modules that were loaded then
@@ -58,7 +59,7 @@ class Libraries:
             self._skipped.add(name)
             self._excluded.write_text(json.dumps(sorted(self._skipped)), encoding="utf-8")
         self.seconds[name] = time.perf_counter() - started
-        self._note_files()
+        self._note_modules()
 
     def problem(self, variables: dict[str, str], path: list[str]) -> str:
         """Why a child with this environment and these first entries of `sys.path` needs a cold
@@ -70,11 +71,10 @@ class Libraries:
         for name, value in self._read.items():
             if variables.get(name) not in (value, written.get(name, value)):
                 return f"the variable {name} differs from that of the fork server"
-        tops = {name.partition(".")[0] for name in sys.modules}
+        self._note_modules()
         for folder in path:
-            for name in tops & _names_in(folder):
-                if _is_module(Path(folder, name)):
-                    return f"{name} in {folder} comes before the installed library"
+            for name in self._tops & _modules_in(folder):
+                return f"{name} in {folder} comes before the installed library"
         return self._edited()
 
     def blas(self) -> list[Any]:
@@ -98,7 +98,6 @@ class Libraries:
 
     def _edited(self) -> str:
         """What is wrong when a file is no longer what was imported."""
-        self._note_files()
         changed = self._watch.changed()
         for file in changed & self._files.keys() if self._watch.works else self._files:
             if _version(file) != self._files[file]:
@@ -106,13 +105,14 @@ class Libraries:
                 break
         return self.spoiled
 
-    def _note_files(self) -> None:
-        """Notes the versions of the files that were imported since the last look."""
+    def _note_modules(self) -> None:
+        """Notes names, and versions of the files, of what was imported since the last look."""
         new = sys.modules.keys() - self._noted
         files = (getattr(sys.modules[name], "__file__", None) for name in new)
         for file in {file for file in files if file}:
             self._watch.add(os.path.dirname(file))  # noqa: PTH120 - thousands of files
             self._files[file] = _version(file)
+        self._tops |= {name.partition(".")[0] for name in new}
         self._noted |= new
 
     def _is_installed(self, top: str) -> bool:
@@ -129,19 +129,18 @@ def _places(spec: ModuleSpec) -> list[str]:
     return [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.origin else [])]
 
 
-def _names_in(folder: str) -> set[str]:
-    with suppress(OSError):
-        return {name.partition(".")[0] for name in os.listdir(folder)}  # noqa: PTH208
-    return set()
-
-
-def _is_module(place: Path) -> bool:
-    """Whether a name without its suffix is importable; a folder without `__init__.py` does not come
-    before a library.
+def _modules_in(folder: str) -> set[str]:
+    """The names that can be imported from a folder; another folder in it without `__init__.py` does
+    not come before a library.
     """
-    return (place / "__init__.py").is_file() or any(
-        file.suffix in MODULE_SUFFIXES for file in place.parent.glob(f"{place.name}.*")
-    )
+    found = set()
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            name, _, suffixes = entry.name.partition(".")
+            is_module = suffixes and entry.name.endswith(MODULE_SUFFIXES)
+            if is_module or os.path.isfile(f"{entry.path}/__init__.py"):  # noqa: PTH113
+                found.add(name)
+    return found
 
 
 def _version(file: str) -> tuple[int, int, int]:

@@ -39,6 +39,7 @@ from bakebook.warm.standby import stand_by
 LOOK_S = 2.0  # between two looks whether the server is still wanted
 REQUEST_TIMEOUT_S = 5.0
 KERNEL_TIMEOUT_S = 3.0  # that a runner may take until it asks for its kernel
+START_S = 0.15  # that a kernel takes to start, before the next one is prepared beside it
 Child = Callable[[list[str], list[Any]], NoReturn]  # what a child does with `sys.path` and BLAS
 
 
@@ -56,6 +57,7 @@ class Server:
         self._children = Children()
         self._spares = Spares(self._children)
         self._kernel_expected_until = 0.0
+        self._starts_until = 0.0  # a kernel
 
     def serve(self) -> Child | None:
         """Returns in a child what it has to do, and None when the server ends."""
@@ -98,14 +100,21 @@ class Server:
     def _expects_kernel(self) -> bool:
         return time.monotonic() < self._kernel_expected_until
 
+    def _is_starting(self) -> bool:
+        """Whether a kernel was asked for a moment ago."""
+        return time.monotonic() < self._starts_until
+
     def _may_prepare(self) -> bool:
         """Whether a spare is to be made now."""
         has_all = self._is_planned and not self._waiting and not self.libraries.spoiled
-        return has_all and not self._expects_kernel() and self._spares.is_one_missing()
+        is_quiet = not self._expects_kernel() and not self._is_starting()
+        return has_all and is_quiet and self._spares.is_one_missing()
 
     def _ready(self, timeout: float) -> set[int]:
         if self._waiting or self._expects_kernel():
             timeout = min(timeout, KERNEL_TIMEOUT_S / 10)
+        if self._is_starting():
+            timeout = min(timeout, START_S)
         if self.libraries.spoiled and not self._children:
             timeout = 0
         watched = [self.listener.fileno(), *self._children.fds(), *self._spares.preparing()]
@@ -150,6 +159,8 @@ class Server:
             spare = self._spares.take(request, [*fds, connection.fileno()], self.libraries.loaded)
         if request["is_runner"]:
             self._expect_kernel()
+        else:
+            self._starts_until = time.monotonic() + START_S
         if request["may_have_spare"] and not (spare and spare.is_copied):
             self._spares.expect(request)
         if spare and spare.is_copied:  # which answers for itself
