@@ -118,16 +118,22 @@ def empty_stage(project: Path, environment: dict[str, str]) -> dict[str, list[Co
 
 
 def memory(project: Path, environment: dict[str, str]) -> str:
-    """What the fork server takes, and what a kernel has for itself while a stage runs."""
+    """What the fork server and all that it has forked take together (PSS), while stages run and after; and what a
+    child has for itself.
+    """
     process = subprocess.Popen(["dvc", "repro", "--force"], cwd=project, env=environment, stdout=subprocess.DEVNULL)
-    most: dict[str, int] = {"server": 0, "child": 0}
+    child = most = 0
     while process.poll() is None:
         found = fork_servers()
+        most = max(most, sum(kilobytes(pid, "Pss") for pid in found))
         for pid, parent in found.items():
-            name, kind = ("child", "Private_Dirty") if parent in found else ("server", "Pss")
-            most[name] = max(most[name], kilobytes(pid, kind) // 1024)
+            if parent in found:
+                child = max(child, kilobytes(pid, "Private_Dirty"))
         time.sleep(0.1)
-    return f"memory: fork server {most['server']} MB (PSS), each child at most {most['child']} MB of its own"
+    time.sleep(2)  # while the last spares prepare
+    idle = sum(kilobytes(pid, "Pss") for pid in fork_servers())
+    shown = [f"{size // 1024} MB" for size in (most, idle, child)]
+    return "memory: at most {}, idle with two spares {}; each child at most {} of its own".format(*shown)
 
 
 def kilobytes(pid: int, name: str) -> int:

@@ -314,6 +314,8 @@ def test_a_server_that_stays_away_fails_the_stage_and_keeps_what_was_computed(
     quick = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
     process = one.start("dvc", "repro", FAULT_START=WAIT_FOR_GO, GO=str(go), MLFLOW_TRACKING_URI=server.uri, **quick)
     one.arrived()
+    is_open = "select distinct status from runs join params using (run_uuid)"
+    assert within(20, lambda: server.rows(is_open) == [("RUNNING",)])
     server.die()
     go.touch()
     said, _ = process.communicate()

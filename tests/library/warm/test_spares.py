@@ -54,7 +54,11 @@ def run(world: World, module: str, *arguments: str, **variables: str) -> str:
 
 def children(world: World) -> list[int]:
     (server,) = world.servers()
-    return [int(pid) for pid in Path(f"/proc/{server}/task/{server}/children").read_text("ascii").split()]
+    return children_of(server)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
 
 
 def spare(world: World, module: str) -> int:
@@ -92,6 +96,36 @@ def test_one_without_threads_is_copied_for_each(world: World) -> None:
         assert "prepared True" in answer and f"parent {pid}" in answer and "status 0" in answer, answer
         assert f"{{'by': {pid}}}" in answer
     assert children(world) == [pid]
+
+
+def waiting_copy(pid: int) -> int:
+    assert within(10, lambda: len(children_of(pid)) == 1)
+    return children_of(pid)[0]
+
+
+def test_a_copy_waits_for_the_next_request(world: World) -> None:
+    module = module_of(world)
+    pid = spare(world, module)
+    for _ in range(3):
+        copy = waiting_copy(pid)
+        assert f"prepared True by {copy}\n" in run(world, module)
+        assert within(10, lambda copy=copy: copy not in children_of(pid))  # type: ignore[misc]
+
+
+def test_a_copy_that_has_ended_is_replaced(world: World) -> None:
+    module = module_of(world)
+    pid = spare(world, module)
+    os.kill(waiting_copy(pid), signal.SIGKILL)
+    answer = run(world, module)
+    assert "prepared True" in answer and "status 0" in answer, answer
+    assert children(world) == [pid]
+
+
+def test_a_copy_that_waits_ends_with_the_process_that_was_prepared(world: World) -> None:
+    pid = spare(world, module_of(world))
+    copy = waiting_copy(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert within(5, lambda: gone(copy))
 
 
 @KINDS

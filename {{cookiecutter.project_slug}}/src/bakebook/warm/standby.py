@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -44,7 +45,7 @@ def stand_by(model: Message, server: socket.socket, path: list[str], blas: list[
 
 class Standby:
     """A prepared process. With threads, it does itself what the first request asks for; otherwise
-    each request gets a copy.
+    each request gets a copy, made before it comes where there is time.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Standby:
         self.server = server
         self.blas = blas
         self.children = Children()
+        self.copy: Copy | None = None  # for the next request
         self.variables: dict[str, str | None] = {}  # that were read
         self.written: dict[str, str] = {}
         began = time.time()
@@ -76,16 +78,20 @@ class Standby:
 
     def serve(self) -> None:
         """Returns after the last copy has ended."""
+        if self.is_copied:
+            self.copy = self._copy()
         while asked := self._next():
             request, fds = asked
             if not self._is_right_for(request) or not self._is_agreed():
                 break
             connection = socket.socket(fileno=fds.pop())
-            pid = self._copy() if self.is_copied else 0
-            if pid == 0:
+            if not self.is_copied:
                 connection.close()
                 self._become(request, fds)
-            self.children.add(pid, connection, {"is_planned": True, "told": self.prepared.told})
+            copy = self._copy()
+            copy.give(request, fds)
+            answer = {"is_planned": True, "told": self.prepared.told}
+            self.children.add(copy.pid, connection, answer)
             close(fds)
         self.server.close()
         while self.children:
@@ -95,7 +101,8 @@ class Standby:
         """The next request; None when the server has ended."""
         with suppress(OSError, ValueError):
             while self.server.fileno() not in self._wait(self.server.fileno()):
-                pass
+                if self.is_copied and not self.children:
+                    self.copy = self._copy()
             return receive(self.server)
         return None
 
@@ -120,17 +127,27 @@ class Standby:
             return self.server.recv(len(GREETING)) == GREETING
         return False
 
-    def _copy(self) -> int:
+    def _copy(self) -> "Copy":
+        """The copy that waits, or a new one."""
+        copy, self.copy = self.copy, None
+        if copy and copy.waits():
+            return copy
         gc.freeze()
-        return os.fork()
+        return Copy(self._wait_and_become)
+
+    def _wait_and_become(self, standby: socket.socket) -> None:
+        """What a copy does."""
+        self.server.close()
+        self.children.let_go()
+        os.setsid()
+        request, fds = receive(standby)
+        standby.close()
+        self._become(request, fds)
 
     def _become(self, request: Message, fds: list[int]) -> NoReturn:
-        if self.is_copied:
-            os.setsid()
-            self.children.let_go()
-        else:
+        if not self.is_copied:
             _end_with_server(0)
-        self.server.close()
+            self.server.close()
         alive = fds.pop()
         end_with(alive)
         self.streams.replace(fds)
@@ -143,6 +160,34 @@ class Standby:
 def _end_with_server(number: int) -> None:
     """Chooses the signal that this process gets when the server, its parent, ends; 0 for none."""
     ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, number)
+
+
+class Copy:
+    """A copy of this process that waits for one request, and ends when this process does."""
+
+    def __init__(self, work: Callable[[socket.socket], object]) -> None:
+        self._talk, of_copy = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                self._talk.close()
+                work(of_copy)
+            finally:
+                os._exit(1)
+        of_copy.close()
+
+    def waits(self) -> bool:
+        """Whether it has not ended; one that has is forgotten."""
+        if not select.select([self._talk], [], [], 0)[0]:
+            return True
+        os.waitpid(self.pid, 0)
+        return False
+
+    def give(self, request: Message, fds: list[int]) -> None:
+        """Lets it do what the request asks for."""
+        with suppress(OSError):  # its caller learns that it has ended
+            send(self._talk, request, tuple(fds))
+        self._talk.close()
 
 
 class Placeholders:
