@@ -99,6 +99,11 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         r"params\.yaml:\d+: evaluate\.criteria\.f1macro.* is 'f1macro' but should be 'accuracy', ",
         False,
     ),
+    "what only DVC's parser, in C, rejects": (
+        replace("params.yaml", "  cv: 5", "  cv: 5\n  more: [a:b]"),
+        r"params\.yaml:\d+: no valid YAML \(",
+        False,
+    ),
     "a key that stands twice": (
         replace("params.yaml", "  cv: 5", "  cv: 4\n  cv: 5"),
         r"params\.yaml:\d+: the key 'cv' stands twice",

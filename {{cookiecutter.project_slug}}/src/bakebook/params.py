@@ -51,7 +51,7 @@ def read(path: Path = PARAMS) -> dict[str, dict[str, Any]]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        sections = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        sections = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise BadInput(f"{path.name} cannot be read ({_reason(error)})", "nb check") from None
     return sections if isinstance(sections, dict) else {}

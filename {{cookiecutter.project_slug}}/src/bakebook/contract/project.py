@@ -194,6 +194,7 @@ def _mapping(path: Path) -> object:
         text = path.read_text(encoding="utf-8")
         _refuse_aliases(name, text)
         content = writer().load(text)
+        YAML(typ="safe").load(text)  # as DVC does, with a parser that rejects `[a:b]`
     except UnicodeDecodeError:
         raise BadInput(f"{name} is not UTF-8", "save it as UTF-8") from None
     except OSError as error:

@@ -97,7 +97,7 @@ def dvc_lock(root: Path) -> Findings:
 def _is_lock(content: bytes) -> bool:
     """Whether DVC can read it: each stage has a command, and a hash for each of its files."""
     try:
-        stages = YAML(typ="safe", pure=True).load(content.decode())["stages"].values()
+        stages = YAML(typ="safe").load(content.decode())["stages"].values()
         files = [
             file for stage in stages for list_ in ("deps", "outs") for file in stage.get(list_, [])
         ]

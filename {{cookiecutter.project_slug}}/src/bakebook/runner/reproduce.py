@@ -76,7 +76,7 @@ def _run(project: Project, folder: Path, number: int) -> Hashes:
 
 
 def _hashes(lock: Path) -> Hashes:
-    stages: Any = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
+    stages: Any = YAML(typ="safe").load(lock.read_text(encoding="utf-8"))["stages"]
     return {
         (name, out["path"]): out["md5"] for name in stages for out in stages[name].get("outs", [])
     }
