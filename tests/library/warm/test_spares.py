@@ -256,6 +256,19 @@ def test_a_file_that_is_edited_while_a_spare_prepares_is_read_again(world: World
 
 
 @KINDS
+def test_a_file_that_is_new_in_a_folder_that_was_read_is_seen(world: World, thread: bool) -> None:
+    folder = world.folder / "sources"
+    folder.mkdir()
+    (folder / "one.py").touch()
+    time.sleep(0.1)
+    module = module_of(world, read=f"[{str(folder)!r}]", thread=thread)
+    spare(world, module)
+    (folder / "two.py").touch()
+    answer = run(world, module)
+    assert "prepared False" in answer and "status 0" in answer, answer
+
+
+@KINDS
 def test_a_variable_that_was_read_ahead_must_be_the_same(world: World, thread: bool) -> None:
     module = module_of(world, thread=thread, before="colour = os.environ.get('COLOUR')", after="print(colour)")
     spare(world, module)

@@ -124,7 +124,8 @@ def prepare() -> Prepared:
     check(project)  # `require` does it again, with what was found here
     sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
     settings = [ROOT / name for name in ("params.yaml", "dvc.yaml", "pyproject.toml")]
-    return Prepared(partial(run_forked, project), {}, [*settings, *sources])
+    folders = {ROOT / "src", *(file.parent for file in sources)}
+    return Prepared(partial(run_forked, project), {}, [*settings, *sources, *folders])
 
 
 def run_forked(project: "Project | None" = None) -> None:

@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
 
     start: Callable[[], object]  # does the rest
     told: Message  # to the caller
-    read: list[Path]  # files; if one has changed, a new process takes over
+    read: list[Path]  # files and folders; if one has changed, a new process takes over
 
 
 def send(connection: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:

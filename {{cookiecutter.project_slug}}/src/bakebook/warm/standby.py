@@ -225,12 +225,14 @@ def _identity(fd: int) -> tuple[int, int]:
 
 class Read:
     """What was imported and read since a time (s since the epoch), and the folders in which a new
-    file could hide a module.
+    file would matter: it could hide a module.
     """
 
     def __init__(self, modules: list[str], others: list[str], began: float) -> None:
-        self._files = {file: _version(file) for file in [*modules, *others]}
-        folders = {os.path.dirname(file) for file in modules}  # noqa: PTH120
+        listed = {path for path in others if os.path.isdir(path)}  # noqa: PTH112
+        read = {*modules, *others} - listed
+        self._files = {file: _version(file) for file in read}
+        folders = listed | {os.path.dirname(file) for file in modules}  # noqa: PTH120
         self._names = {folder: _names(folder) for folder in folders}
         changed = max((version[0] for version in self._files.values()), default=0)
         self._is_settled = changed / 1e9 < began - CLOCK_S
