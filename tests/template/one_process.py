@@ -44,23 +44,20 @@ def run(project: Path, table: Table) -> dict[str, Any]:
     sys.path.insert(0, str(project / "src"))
     from bakebook import params as parameters
     from bakebook import paths
-    from bakebook.datasets.use import Request, use
+    from bakebook.datasets.understanding import Request
+    from bakebook.datasets.use import use
 
     use(project, Request(table.source, table.target, **table.options))
     params = project / "params.yaml"
     text = params.read_text("utf-8").replace("cv: 5", "cv: 2").replace("repeats: 10", "repeats: 1")
     params.write_text(text.replace("n_estimators: 100", "n_estimators: 60"), "utf-8")
     for stage in STAGES:
-        cells = json.loads((project / f"notebooks/{stage}.ipynb").read_text("utf-8"))["cells"]
-        names: dict[str, Any] = {"__name__": stage}
-        for cell in cells:
-            if cell["cell_type"] == "code":
-                exec(compile("".join(cell["source"]), f"{stage}:{cell['id']}", "exec"), names)  # noqa: S102
+        run_notebook(project, stage)
     metrics = json.loads(paths.METRICS.read_text("utf-8"))
     schema = json.loads(paths.SCHEMA.read_text("utf-8"))
     score = metrics["model"]["accuracy" if schema["task"] == "classification" else "r2"]
     train, test = pd.read_parquet(paths.TRAIN), pd.read_parquet(paths.TEST)
-    return {
+    found = {
         "misunderstood": misunderstood(table, parameters.read()),
         "score": score,
         "by_hand": by_hand(train, test, schema["target"], schema["task"]),
@@ -69,6 +66,106 @@ def run(project: Path, table: Table) -> dict[str, Any]:
         "readme": (project / "README.md").read_text("utf-8"),
         "read_otherwise": read_otherwise(Path(table.source)),
     }
+    return found | {"derived_otherwise": derived_otherwise(project, Path(table.source), parameters.read())}
+
+
+def run_notebook(project: Path, stage: str) -> None:
+    """Runs the cells of a stage in this process."""
+    cells = json.loads((project / f"notebooks/{stage}.ipynb").read_text("utf-8"))["cells"]
+    names: dict[str, Any] = {"__name__": stage}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), f"{stage}:{cell['id']}", "exec"), names)  # noqa: S102
+
+
+OWN = {
+    "number": ("float", "float", "return value / 3"),
+    "integer": ("int", "int", "return value + 1"),
+    "amount": ("float", "float", "return value * 2"),
+    "boolean": ("bool", "str", "return 'so' if value else 'not so'"),
+    "datetime": ("datetime", "datetime", "return value.replace(day=1)"),
+    "text": ("str", "int", "return len(value)"),
+}
+
+
+def write_own_columns(project: Path, params: dict[str, Any]) -> None:
+    """One column of each column that is not the target, and a mean by the first."""
+    dtypes = {name: dtype.split()[0] for name, dtype in params["ingest"]["columns"].items()}
+    del dtypes[params["prepare"]["target"]]
+    lines = ["from datetime import datetime", "from bakebook.models.columns import column, mean_by"]
+    for number, (name, dtype) in enumerate(dtypes.items()):
+        given, returned, body = OWN[dtype]
+        lines += [
+            f'@column("own {number}", reads=[{name!r}])',
+            f"def own_{number}(value: {given}) -> {returned}:",
+            body,
+        ]
+    first, *_ = dtypes
+    numbers = [name for name, dtype in dtypes.items() if dtype in ("number", "integer", "amount")]
+    for name in numbers[:1]:
+        lines += [f'@column("own mean", reads=[{first!r}], learn=(mean_by, {name!r}, {first!r}))']
+        lines += ["def own_mean(group: str, *, learned: dict) -> float | None:", "return learned.get(group)"]
+    text = "\n".join(f"    {line}" if line.startswith("return") else line for line in lines)
+    (project / "src" / "wine_cultivars" / "columns.py").write_text(f"{text}\n", "utf-8")
+
+
+def derived_otherwise(project: Path, source: Path, params: dict[str, Any]) -> list[str]:
+    """The columns of the project's own that the service, sent the very source as a file or as JSON, computes otherwise
+    than training did; and what keeps the contract from being kept.
+    """
+    import wine_cultivars
+    from pydantic_core import to_json
+
+    from bakebook import paths
+    from bakebook.contract.own_columns import check_own_columns
+    from bakebook.contract.project import load
+    from bakebook.models import derive
+    from bakebook.models.runtime import Model
+    from bakebook.serving import schemas
+
+    write_own_columns(project, params)
+    del wine_cultivars.columns, sys.modules["wine_cultivars.columns"]
+    for stage in ("prepare", "train", "export"):
+        run_notebook(project, stage)
+    model = Model.load(paths.ONNX, paths.SIGNATURE)
+    table = pd.read_parquet(paths.TABLE)
+    learned = {one.name: one.learned for one in model.signature.derived}
+    own = derive.columns_of(wine_cultivars.columns)
+    expected = derive.add(table, own)
+    for column in own.by_name.values():
+        if column.learning:
+            arrays = {name: table[name].to_numpy() for name in column.reads}
+            expected[column.name] = column.compute(arrays, learned.get(column.name))
+    checked = schemas.Rows(model.signature, most=len(table))
+    examples = [example.inputs for example in model.signature.examples]
+    sent = sent_rows(source, model, checked)
+    asked = {"examples": to_json(examples)} if not sent else {"json": to_json(sent)}
+    ways = {name: checked.columns(checked.read(body)[0]) for name, body in asked.items()}
+    if sent:
+        ways["file"] = checked.columns(sent)
+    faults = [str(fault) for fault in check_own_columns(load(project))]
+    for way, columns in ways.items():
+        for name, values in model.derive(columns).items():
+            wanted = [None if pd.isna(value) else value for value in expected[name].astype(object)]
+            if way != "examples" and [plain(value) for value in wanted] != values:
+                faults.append(f"{way}: {name}")
+    return faults
+
+
+def plain(value: Any) -> Any:
+    return value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
+
+
+def sent_rows(source: Path, model: Any, checked: Any) -> list[dict[str, Any]]:
+    """The rows of the source as the service reads a file; none for what is not such a file."""
+    from bakebook.serving.upload_formats import open_table
+
+    media = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet"}.get(source.suffix)
+    if not media or not source.is_file():
+        return []
+    with source.open("rb") as file:
+        chunks = open_table(file, media, "", model.signature).chunks()
+        return [row for chunk in chunks for row in checked.check(chunk.rows)]
 
 
 def read_otherwise(source: Path) -> int | None:
@@ -76,16 +173,12 @@ def read_otherwise(source: Path) -> int | None:
     from bakebook import paths
     from bakebook.models.runtime import Model
     from bakebook.serving import schemas
-    from bakebook.serving.upload_formats import open_table
 
-    media = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet"}.get(source.suffix)
-    if not media or not source.is_file():
-        return None
     model = Model.load(paths.ONNX, paths.SIGNATURE)
     checked = schemas.Rows(model.signature, most=1)
-    with source.open("rb") as file:
-        chunks = open_table(file, media, "", model.signature).chunks()
-        sent = [row for chunk in chunks for row in checked.check(chunk.rows)]
+    sent = sent_rows(source, model, checked)
+    if not sent:
+        return None
     table = pd.read_parquet(paths.TABLE)
     said = [model.predict(one) for one in (checked.columns(sent), {name: table[name].to_numpy() for name in table})]
     one, other = (found.values if found.probabilities is None else found.probabilities for found in said)

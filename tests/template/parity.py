@@ -32,7 +32,8 @@ def parts(name: str, project: Path, folder: Path) -> tuple[Any, pd.DataFrame, pd
 
     from bakebook import params as parameters
     from bakebook.contracts import ReadOptions
-    from bakebook.datasets.use import Request, use
+    from bakebook.datasets.understanding import Request
+    from bakebook.datasets.use import use
     from bakebook.models.schema import describe_inputs, learn_inputs
     from bakebook.tables import readers
 

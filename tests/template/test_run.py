@@ -82,14 +82,15 @@ def test_editing_a_module_reruns_the_stages_that_import_it(worked: Path, run: Ru
 def test_an_experiment_changes_a_parameter_for_dvc_notebook_and_mlflow(worked: Path, run: Run) -> None:
     done = run(worked, "dvc", "exp", "run", "-S", "train.hyperparameters.n_estimators=30")
     assert done.returncode == 0, done.stdout + done.stderr
+    assert git(worked, "diff", "--numstat", "params.yaml").split() == ["1", "1", "params.yaml"]
     assert '"n_estimators\\": 30' in (worked / "reports/notebooks/train.ipynb").read_text("utf-8")
     assert ("30",) in rows(worked, "select value from params where key = 'train.hyperparameters.n_estimators'")
 
 
 def look_for_a_better_model(project: Path, search: str, trials: int) -> None:
     replace("params.yaml", "search: none", f"search: {search}")(project)
-    replace("params.yaml", "n_estimators: [50, 100, 200]", "n_estimators: [10, 20]")(project)
-    replace("params.yaml", "max_depth: [3, 6, null]", "max_depth: [3, null]")(project)
+    replace("params.yaml", "n_estimators:\n    - 50\n    - 100\n    - 200", "n_estimators: [10, 20]")(project)
+    replace("params.yaml", "max_depth:\n    - 3\n    - 6\n    - 12", "max_depth: [3, null]")(project)
     replace("params.yaml", "trials: 10", f"trials: {trials}")(project)
 
 
@@ -158,7 +159,7 @@ def test_another_estimator_is_a_parameter(worked: Path, run: Run) -> None:
 
 def test_dvc_notebook_and_mlflow_read_yaml_alike(worked: Path, run: Run) -> None:
     replace("params.yaml", "min_samples_leaf: 2", "ccp_alpha: 1e-3")(worked)
-    replace("params.yaml", "max_depth: [3, 6, null]", "criterion: [no, on]")(worked)
+    replace("params.yaml", "max_depth:\n    - 3\n    - 6\n    - 12", "criterion: [no, on]")(worked)
     code = "import dvc.api, json; print(json.dumps(dvc.api.params_show(stages='train')['train']))"
     dvc = json.loads(run(worked, "python", "-c", code).stdout)
     assert run(worked, "nb", "run", "train").returncode == 0
@@ -256,6 +257,15 @@ def test_a_failing_notebook_says_where_and_its_run_failed(
     assert runs(worked)[-1] == ("train", "FAILED")
 
 
+@pytest.mark.parametrize("warm", ["0", "1"])
+def test_half_of_a_surrogate_pair_is_shown_escaped(worked: Path, run: Run, warm: str) -> None:
+    spoil(worked, "ingest", r"print('a\ud800b')")
+    done = run(worked, "nb", "run", "ingest", NB_WARM=warm)
+    assert done.returncode == 0, done.stderr
+    outputs = (worked / "reports/notebooks/ingest.ipynb").read_text("utf-8")
+    assert r"a\\ud800b" in outputs and "UnicodeEncodeError" not in outputs
+
+
 def test_a_server_that_is_down_is_said_before_any_work(worked: Path, run: Run) -> None:
     done = run(worked, "nb", "run", "train", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 4
@@ -314,8 +324,7 @@ def test_a_stage_without_its_input_says_so_before_a_kernel_starts(project: Path,
 
 def test_a_notebook_that_leaves_nothing_is_told_and_its_run_failed(worked: Path, run: Run) -> None:
     replace("notebooks/train.ipynb", "artifacts.write_model(model, paths.MODEL).named", "model.named")(worked)
-    (worked / "models/model.joblib").unlink()
-    done = run(worked, "nb", "run", "train")
+    done = run(worked, "nb", "run", "train")  # the model of the earlier run is still there
     assert (done.returncode, runs(worked)[-1]) == (2, ("train", "FAILED"))
     assert done.stderr.splitlines()[-1].startswith("error: train did not write models/model.joblib → ")
 

@@ -82,6 +82,13 @@ def test_the_service_reads_the_very_file_as_the_pipeline_does(of: Callable[[str]
     assert {name: rows for name, rows in asked.items() if rows} == {} and len(asked) >= 20
 
 
+def test_a_column_of_ones_own_is_the_same_in_training_in_a_file_and_in_json(
+    of: Callable[[str], dict[str, Any]],
+) -> None:
+    found = {name: of(name)["derived_otherwise"] for name in NAMES}
+    assert {name: columns for name, columns in found.items() if columns} == {}
+
+
 def test_text_alone_carries_a_model(of: Callable[[str], dict[str, Any]]) -> None:
     found = of("signal_in_a_text")
     assert found["metrics"]["baseline"]["accuracy"] == pytest.approx(0.87, abs=0.02)
@@ -242,7 +249,7 @@ def test_a_project_is_baked_on_a_table_and_follows_its_new_versions(tmp_path: Pa
     assert "Predicts price" in card and "tabular-regression" in card and "cultivar" not in card
 
     more = run(project, "nb", "data", "use", str(houses(tmp_path / "more" / "houses.csv", 400)))
-    assert "roles, contract and estimator stay as they are" in more.stdout, more.stderr
+    assert "The project knows these columns, nothing changes" in more.stdout, more.stderr
     assert git(project, "diff", "--name-only").split() == ["README.md", "data/raw/houses.csv.dvc"]
     assert run(project, "nb", "run", "ingest").returncode == run(project, "nb", "run", "validate").returncode == 0
 

@@ -146,7 +146,13 @@ def test_two_clones_one_warm_one_cold_write_one_lock(baked: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "families", [[], pytest.param(["lightgbm", "xgboost"], marks=pytest.mark.chaos)], ids=lambda names: "-".join(names)
+    "families",
+    [
+        [],
+        pytest.param(["lightgbm", "xgboost"], marks=pytest.mark.chaos),
+        pytest.param(["torch"], marks=pytest.mark.chaos),  # it downloads gigabytes
+    ],
+    ids=lambda names: "-".join(names),
 )
 def test_twenty_forks_of_every_library_with_threads_give_the_cold_bytes(
     project: Path, run: Run, families: list[str], environment: dict[str, str]

@@ -41,6 +41,16 @@ class Input(Contract):
     maximum: Bound | None = None
     levels: tuple[str, ...] | None = None  # the categories that were seen
     parts: tuple[str, ...] | None = None  # the parts of a time that vary
+    only_read: bool | None = None  # true: only derived columns read it
+
+
+class Derived(Contract):
+    """One column that a function of `columns.py` computes."""
+
+    name: str
+    reads: tuple[str, ...]
+    learned: object = None  # from the training rows, for the function
+    input: Input | None = None  # in a signature; None: only other derived columns read it
 
 
 class Schema(Contract):
@@ -55,6 +65,8 @@ class Schema(Contract):
     inputs: tuple[Input, ...]
     # Columns that are not inputs: their roles
     excluded: dict[str, str] = Field(default_factory=dict)
+    # How the inputs are computed that the table does not have, one after the other
+    derived: tuple[Derived, ...] = ()
 
 
 class SplitReport(Contract):
@@ -84,7 +96,11 @@ class Example(Contract):
 
 
 class Signature(Contract):
-    """`signature.json`: what a caller must know of a model, and how a file of rows is read."""
+    """`signature.json`: what a caller must know of a model, and how a file of rows is read.
+
+    A caller sends `inputs`; the model's other inputs, `derived`, are computed from these by the
+    `columns.py` that came with the model.
+    """
 
     version: Version = "1"
     model: ModelFile
@@ -92,6 +108,8 @@ class Signature(Contract):
     task: Task
     classes: tuple[str, ...] | None = None
     inputs: tuple[Input, ...]
+    derived: tuple[Derived, ...] = ()
+    columns_sha256: str | None = None  # of columns.py, if there are derived columns
     reading: ReadOptions
     examples: tuple[Example, ...] = ()
 

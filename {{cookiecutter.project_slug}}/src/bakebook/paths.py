@@ -31,6 +31,7 @@ SUITE_DRAFT = ROOT / "expectations" / "draft.json"
 MODEL = ROOT / "models" / "model.joblib"
 ONNX = ROOT / "models" / "model.onnx"
 SIGNATURE = ROOT / "models" / "signature.json"
+COLUMNS = ROOT / "models" / "columns.py"  # the copy of the project's columns.py that goes with it
 
 REPORTS = ROOT / "reports"
 VALIDATION = REPORTS / "validation.json"

@@ -159,7 +159,13 @@ def _data(table: TableSource, results: Results) -> str:
         f"target: `{schema.target}`, {classes}",
         f"rows without a target, which are excluded: {results.split.rows_without_target}",
     ]
-    inputs = [[column.name, column.role, _range(column)] for column in schema.inputs]
+    computed = {one.name: ", ".join(one.reads) for one in schema.derived}
+    inputs = []
+    for column in schema.inputs:
+        name = column.name
+        if name in computed:
+            name = f"{name} (computed from {computed[name]})"
+        inputs.append([name, column.role, _range(column)])
     parts = ["## Data", _bullets(facts), _rows(["input", "role", "training values"], inputs)]
     if schema.excluded:
         excluded = [[name, role] for name, role in schema.excluded.items()]
@@ -170,7 +176,13 @@ def _data(table: TableSource, results: Results) -> str:
 def _range(column: Input) -> str:
     if column.levels is not None:
         return first_few([level or "(none)" for level in column.levels], MOST_LEVELS)
-    return f"{column.minimum} to {column.maximum}" if column.minimum is not None else ""
+    if column.minimum is None:
+        return ""
+    return f"{_bound(column.minimum)} to {_bound(column.maximum)}"
+
+
+def _bound(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _training(model: Pipeline) -> str:

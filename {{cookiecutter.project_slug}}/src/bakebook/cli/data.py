@@ -1,5 +1,7 @@
 """Commands about the table: nb data use, nb data feedback."""
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +12,8 @@ from bakebook.errors import BadInput
 from bakebook.paths import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bakebook.params import Task
 
 app = typer.Typer(help="The table that the project learns from.", no_args_is_help=True)
@@ -50,6 +54,9 @@ def use(
     reset: Annotated[
         bool, typer.Option("--reset", help="Start over: new roles, split, criteria, contract.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Drop what is said of columns that are gone.")
+    ] = False,
 ) -> None:
     """Take a table into the project, and write to params.yaml how it is read and what its columns
     are.
@@ -59,7 +66,8 @@ def use(
             raise BadInput(
                 f"there is no task '{task}'", "--task classification, regression or auto"
             )
-        from bakebook.datasets.use import Request, use
+        from bakebook.datasets.understanding import Request
+        from bakebook.datasets.use import use
 
         request = Request(
             source=source,
@@ -72,7 +80,18 @@ def use(
             license=license,
             reset=reset,
         )
-        typer.echo("\n".join(use(ROOT, request)))
+        agree = partial(_agree, yes=yes)
+        typer.echo("\n".join(use(ROOT, request, agree)))
+
+
+def _agree(losses: "Sequence[str]", *, yes: bool) -> bool:
+    """Whether something may be dropped: by the option, or as a person answers."""
+    if yes or not sys.stdin.isatty():
+        return yes
+    typer.echo("The new table has no place for")
+    for loss in losses:
+        typer.echo(f"  {loss}")
+    return typer.confirm("Drop it?")
 
 
 @app.command()

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from bakebook.contract import annotations, notebooks
 from bakebook.contract.dependencies import derived, is_derived
 from bakebook.contract.imports import unknown_imports
+from bakebook.contract.own_columns import check_own_columns, path_of
 from bakebook.contract.parameters import Fault, Faults, check_parameters, place
 from bakebook.contract.project import Project
 from bakebook.errors import BadInput, did_you_mean
@@ -22,6 +23,7 @@ def check(project: Project) -> list[Fault]:
         faults += _stage(project, name)
     for name in project.notebooks:
         faults += _form(project, name)
+    faults += check_own_columns(project)
     project.sources.remember()
     return faults
 
@@ -33,6 +35,8 @@ def require(project: Project, name: str) -> None:
     Outputs in a notebook do not count: they do not change what a stage does.
     """
     faults = [*_settings(project, ignored=COSTS_TIME_ONLY), *_stage(project, name)]
+    if not faults and _uses_own_columns(project, name):
+        faults += check_own_columns(project)
     if faults:
         first = faults[0]
         more = f" (and {len(faults) - 1} more: nb check)" if len(faults) > 1 else ""
@@ -103,6 +107,11 @@ def _stage(project: Project, name: str) -> Faults:
     yield from check_parameters(project, name)
     yield from _dependencies(project, name, needed)
     yield from _lists(project, name)
+
+
+def _uses_own_columns(project: Project, name: str) -> bool:
+    shown = path_of(project).relative_to(project.root).as_posix()
+    return name in project.notebooks and shown in project.files(name, "deps")
 
 
 def _missing_stage(project: Project, name: str) -> Fault:
@@ -185,7 +194,7 @@ def _form(project: Project, name: str) -> Faults:
     path = project.root / "notebooks" / f"{name}.ipynb"
     canonical = notebooks.dumps(notebooks.canonical(project.notebooks[name]))
     if path.read_bytes() != canonical.encode():
-        yield Fault(f"notebooks/{name}.ipynb", "contains outputs or other traces of a run", SYNC)
+        yield Fault(f"notebooks/{name}.ipynb", "contains outputs, or metadata of an editor", SYNC)
 
 
 def _made(project: Project) -> set[str]:

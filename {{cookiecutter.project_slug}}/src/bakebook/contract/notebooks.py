@@ -19,7 +19,12 @@ JsonObject = dict[str, Any]
 Notebook = JsonObject  # as nbformat describes it
 Cell = JsonObject
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-VOLATILE_METADATA = {"ExecuteTime", "collapsed", "execution", "papermill", "scrolled", "trusted"}
+# What a person means by a cell's metadata; editors add what they need for themselves, Colab even
+# the name of the person who ran the cell
+KEPT_METADATA = {"deletable", "editable", "format", "jupyter", "name", "slideshow", "tags"}
+KEPT_OF_JUPYTER = {"source_hidden"}
+KEPT_OF_EXECUTED = {"kernelspec", "language_info"}
+PAIRING = "jupytext"  # its metadata: the other file that it writes
 # What differs between runs or places, and what replaces it
 VOLATILE_TEXT = {
     r"\b0x[0-9a-fA-F]{6,16}\b": "0x…",
@@ -39,17 +44,24 @@ class Parameter:
 
 
 def read(path: Path) -> Notebook:
-    """The notebook in a file. Raises BadInput when it is not a notebook."""
+    """The notebook in a file. Raises BadInput when it is not a notebook of Python."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         notebook = None
+    where = f"notebooks/{path.as_posix().rpartition('/notebooks/')[2]}"
+    if isinstance(notebook, dict) and "worksheets" in notebook:
+        remedy = f"jupyter nbconvert --to notebook --inplace {where}"
+        raise BadInput(f"{where} is of nbformat 3, which Jupyter no longer writes", remedy)
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     if not isinstance(cells, list) or not all(_is_cell(cell) for cell in cells):
-        place = path.as_posix().rpartition("/notebooks/")[2]
         raise BadInput(
-            f"notebooks/{place} cannot be read as a notebook", "restore it from git, or remove it"
+            f"{where} cannot be read as a notebook", f"git restore {where}, or remove it"
         )
+    language = _language(notebook)
+    if language.lower() not in ("", "python"):
+        remedy = "translate it to Python, or move it out of notebooks/"
+        raise BadInput(f"{where} is written in {language}; stages are Python", remedy)
     return notebook
 
 
@@ -133,7 +145,8 @@ def section(cell: Cell) -> str | None:
 def canonical(notebook: Notebook) -> Notebook:
     """The notebook as it stands in git: no outputs, no counts, stable ids, nothing volatile."""
     cells = [_canonical_cell(cell, number) for number, cell in enumerate(notebook["cells"])]
-    return {"cells": cells, "metadata": {"kernelspec": KERNEL}, "nbformat": 4, "nbformat_minor": 5}
+    metadata = {"kernelspec": KERNEL} | _pairing(notebook)
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
 def normalised(executed: Notebook, root: Path) -> Notebook:
@@ -153,7 +166,10 @@ def normalised(executed: Notebook, root: Path) -> Notebook:
         if cell["cell_type"] == "code":
             stable["outputs"] = _stable_outputs(cell["outputs"], patterns)
         cells.append(stable)
-    return {**executed, "cells": cells, "metadata": _stable_metadata(executed["metadata"])}
+    metadata = {
+        name: value for name, value in executed["metadata"].items() if name in KEPT_OF_EXECUTED
+    }
+    return {**executed, "cells": cells, "metadata": metadata}
 
 
 def volatile_text(root: Path) -> dict[str, str]:
@@ -215,8 +231,33 @@ def _canonical_cell(cell: Cell, number: int) -> Cell:
     return stable
 
 
+def _language(notebook: Notebook) -> str:
+    """The language that a notebook says it is written in; empty where it does not."""
+    metadata = notebook.get("metadata") or {}
+    kernel = metadata.get("kernelspec") or {}
+    info = metadata.get("language_info") or {}
+    return str(kernel.get("language") or info.get("name") or "")
+
+
+def _pairing(notebook: Notebook) -> JsonObject:
+    """The metadata by which jupytext pairs the notebook with a text file."""
+    pairing = (notebook.get("metadata") or {}).get(PAIRING)
+    if not isinstance(pairing, dict):
+        return {}
+    kept = {name: value for name, value in pairing.items() if name != "text_representation"}
+    return {PAIRING: kept} if kept else {}
+
+
 def _stable_metadata(metadata: JsonObject) -> JsonObject:
-    return {name: value for name, value in metadata.items() if name not in VOLATILE_METADATA}
+    """What a person means, without what is empty."""
+    kept = {
+        name: value for name, value in metadata.items() if name in KEPT_METADATA and value != []
+    }
+    if isinstance(kept.get("jupyter"), dict):
+        kept["jupyter"] = {
+            name: value for name, value in kept["jupyter"].items() if name in KEPT_OF_JUPYTER
+        }
+    return {name: value for name, value in kept.items() if value != {}}
 
 
 def _stable_outputs(outputs: list[Any], patterns: dict[str, str]) -> list[Any]:

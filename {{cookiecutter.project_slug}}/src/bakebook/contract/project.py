@@ -2,7 +2,6 @@
 they stand on.
 """
 
-import io
 import os
 import re
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent
 
-from bakebook.contract import notebooks
+from bakebook.contract import notebooks, yaml_files
 from bakebook.contract.sources import Sources
 from bakebook.errors import BadInput, first_line
-from bakebook.files import read_pyproject, write_text
+from bakebook.files import read_pyproject
 from bakebook.params import line_of, problem_of, read as read_values
 from bakebook.paths import STATE
 
@@ -150,31 +149,14 @@ def load_package(root: Path, module: str) -> ModuleType:
         raise BadInput(f"{name} cannot be imported ({first_line(error)})", remedy) from None
 
 
-def writer() -> YAML:
-    """YAML as the project writes it; comments and order are preserved."""
-    yaml = YAML()
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    yaml.width = 120
-    yaml.preserve_quotes = True
-    return yaml
-
-
-def dumped(content: object) -> str:
-    """A round-trip mapping as text."""
-    text = io.StringIO()
-    writer().dump(content, text)
-    return text.getvalue()
-
-
 def write_params(project: Project) -> None:
     """Writes params.yaml, with an empty line before each section."""
-    spaced = re.sub(r"(?m)^(?!#)(.+)\n(?=[a-z_]+:)", r"\1\n\n", dumped(project.params))
-    write_text(spaced, project.root / "params.yaml")
+    yaml_files.write(project.params, project.root / "params.yaml", spaced=True)
 
 
 def write_pipeline(project: Project) -> None:
     """Writes dvc.yaml."""
-    write_text(dumped(project.pipeline), project.root / "dvc.yaml")
+    yaml_files.write(project.pipeline, project.root / "dvc.yaml")
 
 
 def _normalised(path: str) -> str:
@@ -193,7 +175,7 @@ def _mapping(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8")
         _refuse_aliases(name, text)
-        content = writer().load(text)
+        content = yaml_files.reader().load(text)
         YAML(typ="safe").load(text)  # as DVC does, with a parser that rejects `[a:b]`
     except UnicodeDecodeError:
         raise BadInput(f"{name} is not UTF-8", "save it as UTF-8") from None

@@ -12,7 +12,8 @@ from ruamel.yaml.comments import CommentedMap
 from bakebook.contract import annotations, notebooks
 from bakebook.contract.check import RUNNER, executed
 from bakebook.contract.dependencies import derived, is_derived
-from bakebook.contract.project import Project, dumped, load, write_pipeline
+from bakebook.contract.project import Project, load, write_pipeline
+from bakebook.contract.yaml_files import dumped
 from bakebook.errors import BadInput
 
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

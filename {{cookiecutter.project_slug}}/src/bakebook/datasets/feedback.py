@@ -1,5 +1,6 @@
 """Takes labelled predictions into the project: `nb data feedback`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -56,6 +57,18 @@ def forget_feedback(project: Project) -> None:
     if project.params["ingest"]["feedback"]:
         project.params["ingest"]["feedback"] = ""
         project.pipeline["stages"]["ingest"]["deps"].remove(DEPENDENCY)
+
+
+def rename_in_feedback(project: Project, renamed: Mapping[str, str]) -> None:
+    """Gives the columns of the feedback the names that they have in the table now."""
+    final = project.root / FEEDBACK
+    if not renamed or not project.params["ingest"]["feedback"] or not final.is_file():
+        return
+    rows = parquet.read_table(final)
+    names = [renamed.get(name, name) for name in rows.column_names]
+    with atomic(final) as part:
+        parquet.write_table(rows.rename_columns(names), part)
+    dvc(project.root, "add", str(FEEDBACK))
 
 
 def _merged(root: Path, file: Path, *, has_feedback: bool) -> pd.DataFrame:

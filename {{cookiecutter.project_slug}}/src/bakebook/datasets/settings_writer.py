@@ -9,8 +9,11 @@ from typing import Any
 import pandas as pd
 from ruamel.yaml.comments import CommentedMap
 
+from bakebook.contract.own_columns import own_columns
 from bakebook.contract.project import Project
+from bakebook.contract.yaml_files import append, remove, rename
 from bakebook.contracts import ReadOptions
+from bakebook.datasets.changes import Changes
 from bakebook.datasets.fetch import without_secrets
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
@@ -36,19 +39,45 @@ def write_reading(project: Project, final: PurePosixPath, options: ReadOptions) 
     section["encoding"] = options.encoding
     section["delimiter"] = options.delimiter
     section["decimal"] = options.decimal
-    _refill_list(section["missing"], options.missing)
-    if dict(section["columns"]) != options.columns:
-        _refill(section["columns"], options.columns)
+    if list(section["missing"]) != list(options.missing):
+        _refill_list(section["missing"], options.missing)
+    _set_all(section["columns"], options.columns)
+
+
+def follow_changes(
+    project: Project, changes: Changes, target: str, roles: Mapping[str, Proposal]
+) -> None:
+    """Renames, adds and drops columns in the sections `ingest` and `prepare`; all else stays."""
+    prepare = project.params["prepare"]
+    known = prepare["roles"]
+    for mapping in (project.params["ingest"]["columns"], known):
+        for old, new in changes.renamed.items():
+            rename(mapping, old, new)
+        for name in changes.dropped:
+            remove(mapping, name)
+    prepare["target"] = target
+    remove(known, target)
+    if prepare["split_by"] in changes.dropped:
+        prepare["split"] = "stratified"
+        prepare["split_by"] = ""
+    else:
+        prepare["split_by"] = changes.now(prepare["split_by"])
+    added = {name: role.choice for name, role in roles.items() if name not in known}
+    append(known, added)
+    _give_reasons(known, {name: roles[name] for name in added})
 
 
 def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Proposal]) -> None:
     """Replaces, among known columns, the roles that a changed dtype no longer allows."""
     known = project.params["prepare"]["roles"]
-    unknown = [name for name in known if name not in roles]
+    own = {column.name for column in own_columns(project)}
+    unknown = [name for name in known if name not in roles and name not in own]
     if unknown:
         what = f"prepare.roles has '{unknown[0]}', which is not an input column"
         raise BadInput(what, did_you_mean(unknown[0], roles) or "remove it from params.yaml")
     for name, role in known.items():
+        if name in own:
+            continue
         dtype = options.columns[name].split()[0]
         if role in DTYPES_OF_ROLES:
             is_allowed = dtype in DTYPES_OF_ROLES[role]
@@ -60,18 +89,17 @@ def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Pr
 
 def write_roles(project: Project, target: str, task: str, roles: Mapping[str, Proposal]) -> None:
     """The section `prepare`: the target and each column's role, with a reason where it is not
-    obvious.
+    obvious. Roles of the project's own columns are kept.
     """
     section = project.params["prepare"]
     section["target"] = target
     section["task"] = task
     section["split"] = "stratified"
     section["split_by"] = ""
-    _refill(section["roles"], {name: role.choice for name, role in roles.items()})
-    for name, role in roles.items():
-        if role.choice not in OBVIOUS_ROLES:
-            column = len(f"    {name}: {role.choice}  ")
-            section["roles"].yaml_add_eol_comment(one_line(role.reason), name, column=column)
+    own = {column.name for column in own_columns(project)}
+    kept = {name: role for name, role in section["roles"].items() if name in own}
+    _refill(section["roles"], {name: role.choice for name, role in roles.items()} | kept)
+    _give_reasons(section["roles"], roles)
 
 
 def write_training(project: Project, defaults: Task) -> None:
@@ -138,6 +166,14 @@ def write_readme(root: Path, params: Any, table: pd.DataFrame) -> None:
         write_text(re.sub(r"(?ms)^## The table\n.*?(?=^## )", lambda match: section, text), path)
 
 
+def _give_reasons(known: CommentedMap, roles: Mapping[str, Proposal]) -> None:
+    for name, role in roles.items():
+        # The last key may have a comment: the empty lines below it
+        if role.choice not in OBVIOUS_ROLES and name not in known.ca.items:
+            column = len(f"    {name}: {role.choice}  ")
+            known.yaml_add_eol_comment(one_line(role.reason), name, column=column)
+
+
 def one_line(text: object) -> str:
     """The text with single blanks and no line breaks."""
     return " ".join(str(text).split())
@@ -145,6 +181,16 @@ def one_line(text: object) -> str:
 
 def _origin(source: str) -> str:
     return without_secrets(source) if "://" in source else Path(source).name
+
+
+def _set_all(mapping: CommentedMap, values: Mapping[str, object]) -> None:
+    """Makes the mapping say `values`; what it says already keeps its place and its comment."""
+    for name in set(mapping) - set(values):
+        remove(mapping, name)
+    for name, value in values.items():
+        if name in mapping and mapping[name] != value:
+            mapping[name] = value
+    append(mapping, {name: value for name, value in values.items() if name not in mapping})
 
 
 def _refill(old: CommentedMap, new: Mapping[str, object]) -> None:

@@ -2,78 +2,44 @@
 use`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
-
-import pandas as pd
-import pyarrow as pa
 
 from bakebook.artifacts import write_json
 from bakebook.contract.project import Project, load, load_package, write_params, write_pipeline
-from bakebook.contracts import ReadOptions
-from bakebook.datasets import settings_writer
-from bakebook.datasets.feedback import forget_feedback
+from bakebook.datasets import settings_writer, update
+from bakebook.datasets.feedback import forget_feedback, rename_in_feedback
 from bakebook.datasets.fetch import fetched, moved_in, track
-from bakebook.errors import BadInput, did_you_mean
-from bakebook.params import Task
-from bakebook.tables.detection import detect
-from bakebook.tables.dtype_inference import infer_dtypes
-from bakebook.tables.readers import read_untyped, typed
-from bakebook.tables.roles import Proposal, propose_roles, propose_task
+from bakebook.datasets.understanding import Request, Understood, understand
+from bakebook.errors import BadInput
+from bakebook.models.task import Task
 from bakebook.validation.draft import draft
-
-MOST_NAMED = 20  # columns in a message
-
+from bakebook.validation.suite import SUITE_FILE
 
 # What this module reads of params.yaml, beside what it writes
 READ = {
-    "ingest": ("source", "missing", "columns", "feedback"),
-    "prepare": ("target", "task", "roles"),
-    "train": ("hyperparameters",),
+    "ingest": ("source", "missing", "columns", "feedback", "decimal"),
+    "prepare": ("target", "task", "roles", "split", "split_by"),
+    "train": ("hyperparameters", "estimator"),
     "evaluate": ("criteria",),
     "describe": ("intended_use", "not_for", "limits", "data_name", "data_source", "data_license"),
 }
+Agree = Callable[[Sequence[str]], bool]
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a person says about the table; what is empty is guessed,
-    or stays as params.yaml has it.
-    """
-
-    source: str = ""
-    target: str = ""
-    task: Task | None = None
-    query: str = ""
-    encoding: str = ""
-    missing: tuple[str, ...] = ()
-    dtypes: tuple[str, ...] = ()  # COLUMN=DTYPE
-    license: str = ""
-    reset: bool = False  # as if nothing were known about the columns
+def never(losses: Sequence[str]) -> bool:
+    """Agrees to no loss."""
+    return False
 
 
-@dataclass(frozen=True)
-class Understood:
-    """A table and what was found out about it. `is_known` when params.yaml already describes its
-    columns.
-    """
-
-    table: pd.DataFrame
-    options: ReadOptions
-    target: str
-    task: Proposal
-    roles: Mapping[str, Proposal]
-    is_known: bool
-
-
-def use(root: Path, request: Request) -> list[str]:
+def use(root: Path, request: Request, agree: Agree = never) -> list[str]:
     """Takes the table into the project and returns lines for the user. Raises BadInput before
     anything is changed.
 
-    For columns that the project knows, params.yaml keeps its roles, contract, estimator and
-    description.
+    What params.yaml, the contract and the feedback say of columns that are still there stays.
+    Where something would be lost that a person may have written, `agree` decides.
     """
     project = load(root)
     for name, keys in READ.items():
@@ -82,80 +48,47 @@ def use(root: Path, request: Request) -> list[str]:
     with fetched(root, source, request.query) as found:
         with ThreadPoolExecutor(1) as thread:  # this import takes as long as a small table
             scores = thread.submit(load_package, root, "evaluation.scores")
-            understood = _understand(project, request, found.place)
+            understood = understand(project, request, found.place)
             defaults = scores.result().task_of(understood.task.choice)
-        if understood.is_known:
-            settings_writer.correct_roles(project, understood.options, understood.roles)
-        identifiers = [
-            name for name, role in understood.roles.items() if role.choice == "identifier"
-        ]
-        suite = draft(understood.table, understood.target, identifiers)
+        suite = update.read_suite(root)
+        lost = update.losses(project, understood, suite)
+        if lost and not agree(lost):
+            what = f"with {found.place.name} the project would lose {'; '.join(lost)}"
+            raise BadInput(what, "add --yes, or give the table these columns again")
+        if update.is_other_table(project, understood):
+            understood = replace(understood, changes=None)
+        lines = [*_read(found.final, understood), *_found(project, understood, suite)]
+        update.follow(project, understood, defaults)
         with moved_in(root, found):
             track(root, found.final, source)
     settings_writer.write_reading(project, found.final, understood.options)
-    if not understood.is_known:
-        settings_writer.write_description(
-            project, source, understood.target, understood.roles, understood.table
-        )
-        settings_writer.write_training(project, defaults)
-        settings_writer.write_roles(
-            project, understood.target, understood.task.choice, understood.roles
-        )
-        forget_feedback(project)
-        write_json(suite, root / "expectations" / "suite.json")
+    if understood.changes is None:
+        _start_over(project, source, understood, defaults)
+    else:
+        update.write_suite(root, understood, suite)
+        rename_in_feedback(project, understood.changes.renamed)
     if request.license:
         project.params["describe"]["data_license"] = settings_writer.one_line(request.license)
     write_params(project)
     write_pipeline(project)
     settings_writer.write_readme(root, project.params, understood.table)
-    return _summary(found.final, understood)
+    return lines
 
 
-def _understand(project: Project, request: Request, place: Path) -> Understood:
-    """Reads the source once and infers everything from that table."""
-    ingest = project.params["ingest"]
-    prepare = project.params["prepare"]
-    target = request.target or str(prepare["target"])
-    detected = detect(place, request.encoding)
-    written = read_untyped(place, detected)
-    _check_target(place.name, target, written)
-    is_known = (
-        not request.reset
-        and set(written.column_names) == set(ingest["columns"])
-        and target == prepare["target"]
-        and request.task in (None, prepare["task"])
-    )
-    dtypes = dict(ingest["columns"]) if is_known else {}
-    for assignment in request.dtypes:
-        name, _, dtype = assignment.rpartition("=")
-        dtypes[name] = dtype
-    markers = [*(ingest["missing"] if is_known else ()), *request.missing]
-    options = infer_dtypes(written, detected, target, markers, dtypes)
-    table = typed(written, options, place.name)
-    task = propose_task(
-        table[target], options.columns[target], prepare["task"] if is_known else request.task
-    )
-    roles = propose_roles(table, target, options.columns)
-    return Understood(table, options, target, task, roles, is_known)
+def _start_over(project: Project, source: str, understood: Understood, defaults: Task) -> None:
+    """Writes everything that is known of a table that the project does not know yet."""
+    table = understood.table
+    target = understood.target
+    roles = understood.roles
+    settings_writer.write_description(project, source, target, roles, table)
+    settings_writer.write_training(project, defaults)
+    settings_writer.write_roles(project, target, understood.task.choice, roles)
+    forget_feedback(project)
+    identifiers = [name for name, role in roles.items() if role.choice == "identifier"]
+    write_json(draft(table, target, identifiers), project.root / SUITE_FILE)
 
 
-def _check_target(name: str, target: str, table: pa.Table) -> None:
-    """Raises BadInput when the untyped table cannot be learned from with this target."""
-    columns = table.column_names
-    if target not in columns:
-        remedy = did_you_mean(target, columns) or f"choose one of {', '.join(columns[:MOST_NAMED])}"
-        raise BadInput(f"{name} has no column '{target}' to predict", remedy)
-    if f"{target} (2)" in columns:
-        raise BadInput(
-            f"{name} has two columns '{target}'", "rename one of them, so that the target is clear"
-        )
-    if table.num_rows == 1:
-        raise BadInput(
-            f"{name} has only one row", "add rows: a model needs some to train and some to test"
-        )
-
-
-def _summary(final: PurePosixPath, understood: Understood) -> list[str]:
+def _read(final: PurePosixPath, understood: Understood) -> list[str]:
     options = understood.options
     table = understood.table
     format_ = options.file_format
@@ -164,21 +97,23 @@ def _summary(final: PurePosixPath, understood: Understood) -> list[str]:
             f"csv, {options.encoding}, delimiter {options.delimiter!r}, decimal {options.decimal!r}"
         )
     markers = ", ".join(map(repr, options.missing))
-    lines = [
+    return [
         f"{final}: {len(table)} rows × {len(table.columns)} columns",
         f"read as {format_}; missing: {markers}",
     ]
-    if understood.is_known:
-        return [
-            *lines,
-            "The project knows these columns: roles, contract and estimator stay as they are.",
-        ]
-    width = max(len(name) for name in table.columns)
-    lines.append(
-        f"predict {understood.target}: {understood.task.choice} ({understood.task.reason})"
-    )
+
+
+def _found(project: Project, understood: Understood, suite: update.JsonObject) -> list[str]:
+    """What was found out about a new table, or what changes for a known one."""
+    if understood.changes is not None:
+        return update.lines(project, understood, suite)
+    task = understood.task
+    width = max(len(name) for name in understood.table.columns)
+    lines = [f"predict {understood.target}: {task.choice} ({task.reason})"]
     for name, role in understood.roles.items():
-        lines.append(f"  {name:<{width}}  {role.choice:<12} {role.reason}")
+        missing = understood.table[name].isna().mean()
+        share = f", {missing:.0%} missing" if missing else ""
+        lines.append(f"  {name:<{width}}  {role.choice:<12} {role.reason}{share}")
     lines.append(
         "params.yaml describes the table, expectations/suite.json has a draft of its contract."
     )

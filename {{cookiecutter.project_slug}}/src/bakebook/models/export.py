@@ -1,7 +1,7 @@
 """The trained pipeline as ONNX, and the proof that both predict the same."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,34 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import Pipeline
 
-from bakebook.contracts import Example, ModelFile, ReadOptions, Schema, Signature
+from bakebook.contracts import (
+    Derived,
+    Example,
+    Input,
+    ModelFile,
+    ReadOptions,
+    Schema,
+    Signature,
+)
 from bakebook.errors import CheckFailed
+from bakebook.models.columns import Columns
 from bakebook.models.converters import register, with_float32_thresholds
 from bakebook.models.encoding import TensorType, tensor_types
 from bakebook.models.runtime import Model, Prediction
+from bakebook.params import InputRole
 
 OPERATOR_SETS = {"": 21, "ai.onnx.ml": 3}  # the newest that the converters of all families support
 TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": StringTensorType}
 MOST_SHOWN = 5  # rows that a failed comparison names
+# Of a column that only derived columns read, by its dtype
+READ_ROLES: Mapping[str, InputRole] = {
+    "number": "numeric",
+    "integer": "numeric",
+    "amount": "numeric",
+    "boolean": "boolean",
+    "datetime": "datetime",
+    "text": "text",
+}
 
 
 def convert(model: Pipeline, schema: Schema) -> bytes:
@@ -58,11 +77,16 @@ def _word_patterns(model: Pipeline) -> dict[object, object]:
     return {id(one): {"tokenexp": one.token_pattern} for one in vectorizers}
 
 
-def signature(onnx: bytes, schema: Schema, reading: ReadOptions) -> Signature:
-    """What a caller must know: the file's hash, inputs and classes,
-    and how a file of rows is read.
+def signature(
+    onnx: bytes, schema: Schema, reading: ReadOptions, columns: Columns | None = None
+) -> Signature:
+    """What a caller must know: the file's hash, inputs and classes, and how a file of rows is read.
+
+    A caller sends columns of the table only; the inputs of `columns.py` are computed from these.
     """
-    dtypes = {column.name: reading.columns[column.name] for column in schema.inputs}
+    derived = [_with_input(one, schema.inputs) for one in schema.derived]
+    inputs = _sent(schema, reading)
+    dtypes = {column.name: reading.columns[column.name] for column in inputs}
     # A caller may send 12.0 for an integer
     asked = {name: "number" if dtype == "integer" else dtype for name, dtype in dtypes.items()}
     return Signature(
@@ -72,7 +96,9 @@ def signature(onnx: bytes, schema: Schema, reading: ReadOptions) -> Signature:
         target=schema.target,
         task=schema.task,
         classes=schema.classes,
-        inputs=schema.inputs,
+        inputs=inputs,
+        derived=tuple(derived),
+        columns_sha256=columns.sha256 if columns and derived else None,
         reading=reading.model_copy(update={"columns": asked}),
     )
 
@@ -135,6 +161,25 @@ def stop_if_different(comparison: pd.DataFrame, tolerance: float) -> str:
         f" by more than {tolerance:g}: {named}",
         "raise export.tolerance knowingly, or choose another estimator",
     )
+
+
+def _with_input(step: Derived, inputs: Sequence[Input]) -> Derived:
+    """How a column is computed, and the model's input that it is, if it is one."""
+    by_name = {column.name: column for column in inputs}
+    return step.model_copy(update={"input": by_name.get(step.name)})
+
+
+def _sent(schema: Schema, reading: ReadOptions) -> tuple[Input, ...]:
+    """What a caller sends: the inputs of the table, and the columns that only derived ones read."""
+    computed = {one.name for one in schema.derived}
+    sent = [column for column in schema.inputs if column.name not in computed]
+    known = computed | {column.name for column in sent}
+    read = dict.fromkeys(name for one in schema.derived for name in one.reads)
+    for name in read:
+        if name not in known:
+            role = READ_ROLES[reading.columns[name].split()[0]]
+            sent.append(Input(name=name, role=role, only_read=True))
+    return tuple(sent)
 
 
 def _example(model: Model, row: Mapping[str, Any], prediction: Prediction, place: int) -> Example:

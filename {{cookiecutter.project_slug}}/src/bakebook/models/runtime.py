@@ -4,14 +4,16 @@ pydantic.
 
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from bakebook.contracts import Input, Signature
+from bakebook.models.columns import Columns as OwnColumns
 from bakebook.models.encoding import encode
 
 Columns = Mapping[str, Sequence[object] | np.ndarray]  # the values of each input, (n,)
@@ -30,13 +32,19 @@ class Prediction:
 
 
 class Model:
-    """An ONNX model and the signature that it was exported with."""
+    """An ONNX model, the signature that it was exported with, and the columns of its own."""
 
-    def __init__(self, onnx: bytes, signature: Signature) -> None:
+    def __init__(
+        self, onnx: bytes, signature: Signature, columns: OwnColumns | None = None
+    ) -> None:
         """Raises ValueError when the signature describes another file."""
         if hashlib.sha256(onnx).hexdigest() != signature.model.sha256:
             raise ValueError("the ONNX file is not the model that its signature describes")
+        needed = signature.columns_sha256
+        if needed and (columns is None or columns.sha256 != needed):
+            raise ValueError("columns.py is not the file that the signature describes")
         self.signature = signature
+        self._columns = columns if needed else None
         self.classes = signature.classes
         self._labels = np.array(self.classes, dtype=object)
         options = onnxruntime.SessionOptions()
@@ -47,29 +55,53 @@ class Model:
             onnx, options, providers=["CPUExecutionProvider"]
         )
         self._tensor_names = [one.name for one in self._session.get_inputs()]
-        self._is_numeric = all(column.role == "numeric" for column in signature.inputs)
+        self._encoded = [column for column in signature.inputs if not column.only_read]
+        self._is_numeric = all(column.role == "numeric" for column in self._encoded)
 
     @classmethod
     def load(cls, onnx: Path | str, signature: Path | str) -> "Model":
-        """The model in a file, checked against the hash in its signature."""
+        """The model in a file, checked against the hash in its signature. A model with derived
+        columns needs the `columns.py` beside its signature, and runs it.
+        """
         content = Path(onnx).read_bytes()
-        return cls(content, Signature.model_validate_json(Path(signature).read_bytes()))
+        known = Signature.model_validate_json(Path(signature).read_bytes())
+        columns = None
+        if known.columns_sha256:
+            columns = OwnColumns.load(Path(signature).with_name("columns.py"), known.columns_sha256)
+        return cls(content, known, columns)
 
     def predict(self, columns: Columns) -> Prediction:
         """Predicts rows that are given by column. Raises ValueError when a column is missing or has
-        another role.
+        another role, NotComputed where a derived column cannot be computed.
         """
-        tensors = dict(zip(self._tensor_names, self._tensors(columns), strict=True))
+        encoded = [*self._tensors(columns), *self._derived_tensors(columns)]
+        tensors = dict(zip(self._tensor_names, encoded, strict=True))
         outputs = self._session.run(None, tensors)
         if self.classes is None:
             return Prediction(outputs[0].reshape(-1))
         return Prediction(self._labels[outputs[0]], outputs[1])
 
-    def _tensors(self, columns: Columns) -> list[np.ndarray]:
-        """One array (n, 1) per input of the graph. Numbers are converted together, in a fifth of
-        the time of a row.
+    def derive(self, columns: Columns) -> dict[str, list[Any]]:
+        """The derived columns of rows that are given by column. Raises NotComputed for the first
+        row that fails.
         """
-        inputs = self.signature.inputs
+        if self._columns is None:
+            return {}
+        for column in self.signature.inputs:
+            _require(column, columns)
+        return self._columns.compute(self.signature.derived, columns)
+
+    def _derived_tensors(self, columns: Columns) -> Iterator[np.ndarray]:
+        computed = self.derive(columns)
+        for step in self.signature.derived:
+            if step.input:
+                yield from _tensors_of(step.input, computed)
+
+    def _tensors(self, columns: Columns) -> list[np.ndarray]:
+        """One array (n, 1) per tensor that is not derived. Numbers are converted together, in a
+        fifth of the time of a row.
+        """
+        inputs = self._encoded
         if self._is_numeric:
             # Below, the faulty column is named
             with contextlib.suppress(KeyError, TypeError, ValueError):
@@ -79,12 +111,16 @@ class Model:
 
 
 def _tensors_of(column: Input, columns: Columns) -> list[np.ndarray]:
-    if column.name not in columns:
-        raise ValueError(
-            f"the rows have no column '{column.name}'; models/signature.json lists the inputs"
-        )
+    _require(column, columns)
     try:
         encoded = encode(column, columns[column.name])
     except (TypeError, ValueError):
         raise ValueError(f"column '{column.name}' has values that are not {column.role}") from None
     return [tensor.reshape(-1, 1) for tensor in encoded.values()]
+
+
+def _require(column: Input, columns: Columns) -> None:
+    if column.name not in columns:
+        raise ValueError(
+            f"the rows have no column '{column.name}'; models/signature.json lists the inputs"
+        )

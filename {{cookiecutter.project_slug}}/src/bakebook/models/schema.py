@@ -3,14 +3,16 @@ them.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from bakebook.contracts import Input, Schema
+from bakebook.contracts import Derived, Input, Schema
 from bakebook.errors import BadInput, did_you_mean
+from bakebook.models.columns import Columns
 from bakebook.models.encoding import encode, parts_of_time, tensor_types
 from bakebook.params import EXCLUDED_ROLES, InputRole, Task
 from bakebook.tables.values import as_text
@@ -18,32 +20,52 @@ from bakebook.tables.values import as_text
 FEW_LEVELS = 30  # up to these, a category is one-hot encoded; above, it may be target encoded
 MOST_ONE_HOT_LEVELS = 100  # the most frequent are kept, the others are one
 MOST_TARGET_LEVELS = 2000
+# Of a column of `columns.py`, by its type; prepare.roles may give another
+ROLES: Mapping[type, InputRole] = {
+    int: "numeric",
+    float: "numeric",
+    bool: "boolean",
+    str: "categorical",
+    datetime: "datetime",
+}
 
 
 def describe_inputs(
-    table: pd.DataFrame, target: str, task: Task, roles: Mapping[str, str]
+    table: pd.DataFrame,
+    target: str,
+    task: Task,
+    roles: Mapping[str, str],
+    columns: Columns | None = None,
 ) -> Schema:
-    """The schema as far as names and roles go. Raises BadInput
-    where table and roles do not match.
+    """The schema as far as names and roles go; a column of `columns.py` without a role has that of
+    its type. Raises BadInput where table and roles do not match.
     """
-    columns = [str(name) for name in table.columns]
-    _check_names(columns, target, roles)
+    own = columns.by_name if columns else {}
+    names = [str(name) for name in table.columns if name not in own]
+    _check_names([*names, *own], target, roles, optional=own)
     inputs = []
     excluded = {}
-    for name, role in roles.items():
+    for name in [*(one for one in roles if one not in own), *own]:
+        role = roles[name] if name in roles else ROLES[own[name].type]
         if role in EXCLUDED_ROLES:
             excluded[name] = role
         else:
-            _check_role(name, role, table[name])
+            if name in table:  # else it is learned after the split
+                _check_role(name, role, table[name])
             inputs.append(Input.model_validate({"name": name, "role": role}))
     if not inputs:
         raise BadInput("no column is left to learn from", "give one of prepare.roles another role")
     return Schema(target=target, task=task, inputs=tuple(inputs), excluded=excluded)
 
 
-def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
+def learn_inputs(
+    schema: Schema,
+    train: pd.DataFrame,
+    columns: Columns | None = None,
+    learned: Mapping[str, object] | None = None,
+) -> Schema:
     """The schema with what the training rows show: classes, categories, ranges, the parts of times
-    that vary.
+    that vary; and how the inputs of `columns.py` are computed, with what these `learned`.
     """
     classes = None
     if schema.task == "classification":
@@ -52,6 +74,7 @@ def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
     excluded = dict(schema.excluded)
     for column in schema.inputs:
         values = train[column.name]
+        _check_role(column.name, column.role, values)
         if _is_blank(values):
             excluded[column.name] = "empty"
         else:
@@ -59,8 +82,14 @@ def learn_inputs(schema: Schema, train: pd.DataFrame) -> Schema:
     if not inputs:
         raise BadInput("no column has a value in the training rows", "choose another prepare.split")
     _check_tensor_names(inputs)
-    learned = {"classes": classes, "inputs": tuple(inputs), "excluded": excluded}
-    return schema.model_copy(update=learned)
+    derived = _derived(inputs, columns, learned or {}) if columns else ()
+    found = {
+        "classes": classes,
+        "inputs": tuple(inputs),
+        "excluded": excluded,
+        "derived": derived,
+    }
+    return schema.model_copy(update=found)
 
 
 def to_X(table: pd.DataFrame, schema: Schema) -> pd.DataFrame:
@@ -116,7 +145,24 @@ def is_target_encoded(column: Input, schema: Schema) -> bool:
     return schema.classes is None or len(schema.classes) == 2
 
 
-def _check_names(columns: Sequence[str], target: str, roles: Mapping[str, str]) -> None:
+def _derived(
+    inputs: Sequence[Input], columns: Columns, learned: Mapping[str, object]
+) -> tuple[Derived, ...]:
+    """The columns of `columns.py` that are inputs or that these read, in the order in which they
+    can be computed.
+    """
+    needed = {column.name for column in inputs}
+    found = []
+    for one in reversed(columns.by_name.values()):
+        if one.name in needed:
+            needed |= set(one.reads)
+            found.append(Derived(name=one.name, reads=one.reads, learned=learned.get(one.name)))
+    return tuple(reversed(found))
+
+
+def _check_names(
+    columns: Sequence[str], target: str, roles: Mapping[str, str], optional: Iterable[str]
+) -> None:
     if target not in columns:
         listed = ", ".join(columns)
         raise BadInput(
@@ -131,7 +177,7 @@ def _check_names(columns: Sequence[str], target: str, roles: Mapping[str, str]) 
             remedy = did_you_mean(name, columns) or "nb data use, or remove it"
             raise BadInput(f"prepare.roles has '{name}', which is not a column", remedy)
     for name in columns:
-        if name not in roles and name != target:
+        if name not in roles and name not in optional and name != target:
             raise BadInput(
                 f"prepare.roles has no role for column '{name}'", "nb data use, or add its role"
             )

@@ -21,9 +21,11 @@ from traitlets.config import Config
 
 from bakebook.contract.notebooks import Notebook, heading, text_of
 from bakebook.errors import first_line
+from bakebook.runner.failures import StageFailed
 from bakebook.runner.kept_kernel import KeptKernel
 from bakebook.runner.stage_kernel import StageKernel
 
+EXIT = "SystemExit"  # which papermill takes for an early end, not for a failure
 SHOWN_LINES = 5  # of a failing cell, and of what it had printed
 IOPUB_TIMEOUT_S = 60
 SAVE_INTERVAL_S = 1.0
@@ -52,12 +54,14 @@ class StageClient(PapermillNotebookClient):
 
     progress: "Progress"
     kept: KeptKernel | None
+    replies: dict[int, dict[str, Any]]  # of the kernel, by the index of the cell
 
     def papermill_execute_cells(self) -> None:
         try:
             super().papermill_execute_cells()
             if self.kept:
                 self._keep(self.kept)
+            self._require_end()
         except BaseException:
             self.shutdown_kernel = "immediate"
             raise
@@ -66,14 +70,32 @@ class StageClient(PapermillNotebookClient):
         """Waits where a cell raised, and then raises KernelGone."""
         outputs = [output for cell in self.nb.cells for output in cell.get("outputs", ())]
         for output in outputs:
-            # papermill takes sys.exit() for an early end, not for a failure
-            if output.output_type == "error" and output.ename != "SystemExit":
+            if output.output_type == "error" and output.ename != EXIT:
                 error = f"{output.ename}: {first_line(output.evalue)}"
                 kept.stay(self.progress.number, error, run_sync(self.km.is_alive))
                 raise KernelGone
 
+    def _require_end(self) -> None:
+        """Raises StageFailed for the first cell that did not reach its end. For one that shows an
+        error, papermill does.
+        """
+        codes = [index for index, cell in enumerate(self.nb.cells) if cell.cell_type == "code"]
+        for number, index in enumerate(codes, start=1):
+            cell = self.nb.cells[index]
+            errors = [one.ename for one in cell.outputs if one.output_type == "error"]
+            if set(errors) - {EXIT}:
+                return
+            reason = EXIT if errors else _early_end(self.replies.get(index))
+            if reason and cell.source.strip():
+                self.progress.failed = (number, cell)
+                where = f"{self.progress.stage} ended early in code cell {number} (id {cell.id})"
+                remedy = "let every cell run to its end: if and else, or raise an error"
+                raise StageFailed(f"{where}: {reason}", remedy)
+
     def process_message(self, message: Any, cell: Any, cell_index: int) -> Any:
-        """Shows a progress bar that moves beside the cell."""
+        """Shows a progress bar that moves beside the cell; an exception may have no traceback."""
+        if message["msg_type"] == "error":
+            message["content"]["traceback"] = message["content"].get("traceback") or []
         if message["msg_type"] == "update_display_data":
             text = message["content"]["data"].get("text/plain", "")
             self.progress.show_bar(text, cell_index)
@@ -92,6 +114,7 @@ class Progress:
         self.cell_started = self.started
         self.starts_ns: list[int] = []
         self.cell: NotebookNode | None = None
+        self.failed: tuple[int, NotebookNode] | None = None  # if it is not the last that ran
         self.is_quiet = bool(os.environ.get("CI"))
         self.is_live = sys.stderr.isatty() and not self.is_quiet
 
@@ -134,10 +157,11 @@ class Progress:
         """The last lines of the cell that stopped, and of what it had printed."""
         if self.cell is None:
             return
-        outputs = [output for output in self.cell["outputs"] if output["output_type"] == "stream"]
+        number, cell = self.failed or (self.number, self.cell)
+        outputs = [output for output in cell["outputs"] if output["output_type"] == "stream"]
         printed = "".join(output["text"] for output in outputs)
-        self._print(f"{self.stage}, code cell {self.number} (id {self.cell['id']}):")
-        self._print_end(text_of(self.cell), "    ")
+        self._print(f"{self.stage}, code cell {number} (id {cell['id']}):")
+        self._print_end(text_of(cell), "    ")
         self._print_end(printed, "  > ")
 
     def _print_end(self, text: str, margin: str) -> None:
@@ -193,16 +217,31 @@ class StageEngine(Engine):
             startup_timeout=start_timeout,
             timeout_func=progress.remaining,
             iopub_timeout=IOPUB_TIMEOUT_S,
+            force_raise_errors=True,  # whatever tags a cell has
             log=LOG,
             config=_configuration(start),
         )
         client.progress = progress
         client.kept = start.kept
+        client.replies = {}
+        client.on_cell_executed = lambda cell, cell_index, execute_reply: client.replies.update(
+            {cell_index: execute_reply["content"]}
+        )
         try:
             with suppress(KernelGone):
                 client.execute()
         finally:
             nb_man.save = save  # papermill saves once more
+
+
+def _early_end(reply: dict[str, Any] | None) -> str:
+    """Why a cell did not reach its end, by the kernel's reply; empty if it did."""
+    if reply is None:
+        return "it was not run (is it tagged skip-execution?)"
+    if reply["status"] != "ok":
+        return str(reply.get("ename", reply["status"]))
+    sources = [one.get("source") for one in reply.get("payload", ())]
+    return "exit()" if "ask_exit" in sources else ""
 
 
 def _seldom(save: Callable[..., None]) -> Callable[..., None]:

@@ -14,6 +14,7 @@ def as_failure(error: BaseException, name: str, notebook: Path) -> BaseException
     is.
     """
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbformat import ValidationError
     from papermill.exceptions import PapermillExecutionError
 
     read = f"read {notebook.as_posix()}"
@@ -34,9 +35,13 @@ def as_failure(error: BaseException, name: str, notebook: Path) -> BaseException
         return StageFailed(f"{name}: the kernel does not start ({first_line(error)})", "nb doctor")
     if out_of_space(error) and isinstance(error, OSError | PapermillExecutionError):
         return NoSpace(f"{name}: {_message(error)}", "free some space, then dvc repro")
+    if isinstance(error, ValidationError):
+        what = f"{name}: an output cannot be stored in a notebook ({first_line(error)})"
+        return StageFailed(what, read)
     if isinstance(error, PapermillExecutionError):
         where = f"{name} stopped in code cell {error.exec_count}"
-        return StageFailed(f"{where}: {error.ename}: {_message(error)}", read)
+        reason = f"{error.ename}: {_message(error)}" if error.evalue else error.ename
+        return StageFailed(f"{where}: {reason}", read)
     return error
 
 

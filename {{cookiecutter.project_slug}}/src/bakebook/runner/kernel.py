@@ -85,6 +85,26 @@ def note_failure(result: Any) -> None:
             Path(os.environ["NB_FAILURE"]).write_text(json.dumps(content), encoding="utf-8")
 
 
+def pack(pack_plain: Callable[[object], bytes], content: object) -> bytes:
+    """A message's content as Jupyter packs it; half of a surrogate pair, which UTF-8 cannot say, is
+    escaped.
+    """
+    try:
+        return pack_plain(content)
+    except UnicodeEncodeError:
+        return pack_plain(_escaped(content))
+
+
+def _escaped(content: Any) -> Any:
+    if isinstance(content, str):
+        return content.encode("utf-8", "backslashreplace").decode()
+    if isinstance(content, dict):
+        return {_escaped(name): _escaped(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_escaped(value) for value in content]
+    return content
+
+
 def prepare() -> Prepared:
     """A kernel that only needs to start, with addresses and keys of its own, which it tells as a
     connection file has them.
@@ -122,6 +142,8 @@ def _application() -> Any:
             super().init_shell()
             shell: Any = self.shell
             shell.events.register("post_run_cell", note_failure)
+            session: Any = self.session
+            session.pack = partial(pack, session.pack)
 
     if Path(sys.path[0]).resolve() == Path.cwd():
         del sys.path[0]  # a file in the notebooks' folder must not replace a library

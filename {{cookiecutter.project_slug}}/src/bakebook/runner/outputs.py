@@ -42,6 +42,7 @@ class Outputs:
         self.project = project
         self.stage = stage
         self.declared = project.made(stage)
+        self.persistent = _persistent(project, stage)
         self.staging = project.root / STATE / "outputs"
         self.record = _record(project, stage)
         self.failure = project.root / STATE / f"{stage}.failure"
@@ -49,6 +50,7 @@ class Outputs:
         self.staging.mkdir(parents=True)
         self.failure.unlink(missing_ok=True)
         self.before = self._snapshot()
+        self.earlier = {path: _state(project.root / path) for path in self.declared}
 
     def environment(self) -> dict[str, str]:
         """The variables that name the places for outputs, for the record of opened files, and for a
@@ -72,7 +74,7 @@ class Outputs:
                 f"add it to outs of '{self.stage}' in dvc.yaml, or write it outside the project",
             )
         for path in self.declared:
-            if not (self.staging / path).exists() and not (self.project.root / path).exists():
+            if not self._is_written(path):
                 raise BadInput(
                     f"{self.stage} did not write {path}", "write it, or remove it from dvc.yaml"
                 )
@@ -108,6 +110,13 @@ class Outputs:
         failure = Failure(f"{self.stage}: {content['what']}", content["remedy"])
         failure.exit_code = content["exit_code"]
         return failure
+
+    def _is_written(self, path: str) -> bool:
+        """Whether this run wrote an output, or DVC lets it persist from an earlier run."""
+        place = self.project.root / path
+        if (self.staging / path).exists():
+            return True
+        return place.exists() and (path in self.persistent or _state(place) != self.earlier[path])
 
     def _undeclared(self) -> dict[str, int]:
         """The files that were written although dvc.yaml does not list them, and when (ns)."""
@@ -198,6 +207,28 @@ def covers(declared: Sequence[str], path: str) -> bool:
     """Whether the path is one of those declared, or lies in one."""
     folders = map(str, PurePosixPath(path).parents)
     return any(one in declared for one in (path, *folders))
+
+
+def _persistent(project: Project, stage: str) -> set[str]:
+    """The outputs that DVC does not remove before the stage runs again."""
+    found = set()
+    for entry in project.stages[stage].get("outs") or []:
+        if isinstance(entry, dict):
+            path, options = next(iter(entry.items()))
+            if options and options.get("persist"):
+                found.add(project.filled(path))
+    return found
+
+
+def _state(path: Path) -> object:
+    """What changes when a file, or a file in a folder, is written."""
+    if path.is_dir():
+        return {entry.path: _state(Path(entry.path)) for entry in _files(path)}
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def _move(source: Path, target: Path) -> None:

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from bakebook.contracts import Signature
+from bakebook.models.columns import NotComputed
 from bakebook.serving.auth import Caller
 from bakebook.serving.dependencies import MayPredict, TheService
 from bakebook.serving.deployments import Served
-from bakebook.serving.problems import SENT, WrongMedia, documented, wrong
+from bakebook.serving.problems import SENT, WrongMedia, documented, not_computed, wrong
 from bakebook.serving.service import Service
 
 if TYPE_CHECKING:
@@ -98,8 +99,12 @@ def _check_all(table: "Table", served: Served) -> None:
     """Raises WrongRows before the first row is predicted."""
     first = 0
     for chunk in table.chunks():
-        served.rows.check(chunk.rows, first)
-        first += len(chunk.rows)
+        rows = served.rows.check(chunk.rows, first)
+        try:
+            served.model.derive(served.rows.columns(rows))
+        except NotComputed as error:
+            raise not_computed(error, first) from None
+        first += len(rows)
     if not first:
         raise wrong("the table has no rows")
 

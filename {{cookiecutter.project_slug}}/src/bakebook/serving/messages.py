@@ -78,7 +78,8 @@ class ModelInfo(BaseModel):
     target: str
     task: str
     classes: list[str] | None
-    inputs: list[dict[str, object]]
+    inputs: list[dict[str, object]] = Field(description="what a caller sends")
+    derived: list[dict[str, object]] = Field(description="what is computed from the inputs")
     metrics: dict[str, object]
     card: str = Field(description="the model card, as Markdown")
     earlier: list[str] = Field(description="versions that nb rollback can return to")

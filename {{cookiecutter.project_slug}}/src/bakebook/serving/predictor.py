@@ -11,8 +11,9 @@ from typing import Any
 
 from bakebook.database.store import Store, new_id
 from bakebook.errors import Unreachable
+from bakebook.models.columns import NotComputed
 from bakebook.serving.deployments import Served
-from bakebook.serving.problems import Overloaded
+from bakebook.serving.problems import Overloaded, not_computed
 from bakebook.serving.schemas import Row
 
 # Rows that are predicted between two requests; more go to a thread, so that others need not wait
@@ -130,7 +131,10 @@ def _predict(job: Job) -> list[Stored]:
     """What is stored of each row."""
     served = job.served
     classes = served.model.classes
-    prediction = served.model.predict(served.rows.columns(job.rows))
+    try:
+        prediction = served.model.predict(served.rows.columns(job.rows))
+    except NotComputed as error:
+        raise not_computed(error) from None
     values = prediction.values.tolist()
     likelihoods = None if prediction.probabilities is None else prediction.probabilities.tolist()
     now = datetime.now(UTC)

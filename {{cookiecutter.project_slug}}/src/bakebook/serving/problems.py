@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
 from bakebook.errors import Failure, NoSpace, Unreachable
+from bakebook.models.columns import NotComputed
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
@@ -109,6 +110,14 @@ class Overloaded(RequestFailure):
 def wrong(reason: str, *where: str | int) -> WrongRows:
     """The error for one value that does not fit."""
     return WrongRows([Fault(where=list(where), reason=reason)])
+
+
+def not_computed(error: NotComputed, first: int = 0) -> WrongRows:
+    """The error for values that a function of columns.py cannot use; `first` is the number of the
+    first row. What the function says may repeat what was sent, and is left out.
+    """
+    reason = f"'{error.column.name}' cannot be computed from these values"
+    return wrong(reason, first + error.row, error.column.reads[0])
 
 
 def as_problem(error: Exception) -> Problem:

@@ -108,6 +108,8 @@ def describe(column: Input, minimum: object = None, maximum: object = None) -> s
 
     `minimum` and `maximum` replace the bounds as they are written.
     """
+    if column.only_read:
+        return f"{column.role}, from which other inputs are computed"
     if column.minimum is not None:
         return (
             f"{column.role}, trained on {minimum or column.minimum} to {maximum or column.maximum}"

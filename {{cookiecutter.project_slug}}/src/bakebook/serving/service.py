@@ -140,6 +140,7 @@ class Service:
             "task": signature.task,
             "classes": signature.classes,
             "inputs": [as_json(column) for column in signature.inputs],
+            "derived": [as_json(column) for column in signature.derived],
             "metrics": json.loads(served.text("metrics.json") or "{}"),
             "card": served.text("MODEL_CARD.md"),
             "earlier": earlier,

@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 from bakebook.errors import BadInput, Unreachable, first_line
-from bakebook.paths import METRICS, MODEL_CARD, ONNX, PLOTS, ROOT, SIGNATURE
+from bakebook.paths import COLUMNS, METRICS, MODEL_CARD, ONNX, PLOTS, ROOT, SIGNATURE
 from bakebook.serving.deployments import Refused
 from bakebook.settings import Settings
 
 REQUIRED = (ONNX, SIGNATURE)
-OPTIONAL = (MODEL_CARD, METRICS)
+OPTIONAL = (COLUMNS, MODEL_CARD, METRICS)
 REGISTRY_TIMEOUT_S = 5
 LARGEST_FILE = 1 << 30  # bytes
 REGISTERED_MODEL = re.compile(r"models:/(?P<name>[^@/]+)@(?P<alias>[\w.-]+)")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bakebook.contracts import Signature
-from bakebook.paths import LIBRARY, ONNX, SIGNATURE
+from bakebook.paths import COLUMNS, LIBRARY, ONNX, SIGNATURE
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +23,7 @@ RUNTIME_FILES = (
     "params.py",
     "paths.py",
     "models/__init__.py",
+    "models/columns.py",
     "models/encoding.py",
     "models/runtime.py",
     "tables/__init__.py",
@@ -47,11 +48,17 @@ def log_model(client: "MlflowClient", run_id: str) -> None:
             f"{folder}/model",
             python_model=str(LIBRARY / "tracking" / "pyfunc.py"),
             code_paths=[str(_copy_runtime(Path(folder)))],
-            artifacts={"onnx": str(ONNX), "signature": str(SIGNATURE)},
+            artifacts=_artifacts(signature),
             signature=_mlflow_signature(signature),
             pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME_REQUIREMENTS],
         )
         client.log_artifacts(run_id, f"{folder}/model", "model")
+
+
+def _artifacts(signature: Signature) -> dict[str, str]:
+    """The files of the model, which MLflow puts into one folder."""
+    files = {"onnx": str(ONNX), "signature": str(SIGNATURE)}
+    return files | {"columns": str(COLUMNS)} if signature.columns_sha256 else files
 
 
 def _copy_runtime(folder: Path) -> Path:

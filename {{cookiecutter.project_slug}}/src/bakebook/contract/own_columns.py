@@ -1,0 +1,259 @@
+"""Whether the functions of `columns.py` can be used by the service too: what they import, read and
+return, without running them.
+"""
+
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakebook.contract.parameters import Fault, Faults
+from bakebook.contract.project import Project
+from bakebook.errors import did_you_mean
+
+DECORATOR = "column"
+LEARNED = "learned"
+TYPES = ("int", "float", "bool", "str", "datetime")
+# The dtypes of a table whose values a function can take as a type; any can be taken as str
+DTYPES = {
+    "int": ("integer",),
+    "float": ("number", "integer", "amount"),
+    "bool": ("boolean",),
+    "datetime": ("datetime",),
+}
+# What gives the same result in the service as in training, and tomorrow as today
+ALLOWED_IMPORTS = {
+    "__future__",
+    "bakebook",
+    "bisect",
+    "calendar",
+    "cmath",
+    "collections",
+    "datetime",
+    "decimal",
+    "difflib",
+    "enum",
+    "fractions",
+    "functools",
+    "hashlib",
+    "itertools",
+    "json",
+    "math",
+    "numbers",
+    "numpy",
+    "operator",
+    "re",
+    "statistics",
+    "string",
+    "textwrap",
+    "typing",
+    "unicodedata",
+    "zoneinfo",
+}
+ALLOWED_OF_LIBRARY = "bakebook.models.columns"
+# Names and attributes that give another value the next time, or in another place
+IMPURE = {
+    "__import__",
+    "default_rng",
+    "eval",
+    "exec",
+    "fromfile",
+    "genfromtxt",
+    "globals",
+    "input",
+    "loadtxt",
+    "memmap",
+    "now",
+    "open",
+    "random",
+    "today",
+    "utcnow",
+}
+BETWEEN_ROWS = "a value must follow from its own row alone"
+
+
+@dataclass(frozen=True)
+class OwnColumn:
+    """A decorated function, as far as it can be read."""
+
+    name: str
+    line: int
+    reads: tuple[str, ...]
+    types: tuple[str, ...]  # of its parameters
+    returns: str
+    learns_from: tuple[str, ...]
+    takes_learned: bool
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self.reads, *self.learns_from]))
+
+
+def path_of(project: Project) -> Path:
+    """The project's `columns.py`."""
+    return project.root / "src" / project.package / "columns.py"
+
+
+def own_columns(project: Project) -> list[OwnColumn]:
+    """The columns that `columns.py` defines; none where it is missing or is not valid Python."""
+    return list(_defined(_tree(path_of(project))))
+
+
+def check_own_columns(project: Project) -> Faults:
+    """Every fault of `columns.py`; a file that is not valid Python is a fault of the stages that
+    import it.
+    """
+    path = path_of(project)
+    tree = _tree(path)
+    shown = path.relative_to(project.root).as_posix()
+    for line, what, remedy in (*_impure(tree), *_columns(project, tree)):
+        yield Fault(f"{shown}:{line}", what, remedy)
+
+
+Found = Iterator[tuple[int, str, str]]  # line, what, remedy
+
+
+def _tree(path: Path) -> ast.Module:
+    """The file's statements; none where it is missing or is not valid Python."""
+    if path.is_file():
+        with suppress(SyntaxError, ValueError):
+            return ast.parse(path.read_bytes())
+    return ast.Module([], [])
+
+
+def _defined(tree: ast.Module) -> Iterator[OwnColumn]:
+    for node in tree.body:
+        if column := _own_column(node):
+            yield column
+
+
+def _impure(tree: ast.Module) -> Found:
+    """Imports that the service does not have, and calls that do not depend on the row alone."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _import(node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _import(node.lineno, "." * node.level + (node.module or ""))
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            yield node.lineno, f"keeps '{node.names[0]}' between rows", BETWEEN_ROWS
+        elif isinstance(node, ast.Attribute) and node.attr in IMPURE:
+            yield node.lineno, f"uses {ast.unparse(node)}, which differs between runs", BETWEEN_ROWS
+        elif isinstance(node, ast.Name) and node.id in IMPURE and isinstance(node.ctx, ast.Load):
+            yield node.lineno, f"uses {node.id}, which depends on more than the row", BETWEEN_ROWS
+
+
+def _import(line: int, name: str) -> Found:
+    first = name.partition(".")[0]
+    remedy = "write it with math, re, datetime or numpy"
+    if name.startswith("."):
+        what = f"imports {name}, which does not go with the model"
+        yield line, what, "move what it needs into columns.py"
+    elif first == "bakebook":
+        if name != ALLOWED_OF_LIBRARY:
+            yield line, f"imports {name}", f"import only {ALLOWED_OF_LIBRARY}"
+    elif first not in ALLOWED_IMPORTS:
+        reason = "which the service does not have"
+        if first in sys.stdlib_module_names:
+            reason = "which reaches beyond the row"
+        yield line, f"imports {name}, {reason}", remedy
+
+
+def _columns(project: Project, tree: ast.Module) -> Found:
+    dtypes = dict((project.params.get("ingest") or {}).get("columns") or {})
+    target = (project.params.get("prepare") or {}).get("target")
+    known = {name: str(dtype).split()[0] for name, dtype in dtypes.items()}
+    for column in _defined(tree):
+        yield from _names(column, known, target)
+        yield from _types(column, known)
+        if bool(column.learns_from) != column.takes_learned:
+            what = f"{column.name} needs both: learn=(…) and a parameter *, {LEARNED}"
+            yield column.line, what, "docs/columns.md has an example"
+        known.setdefault(column.name, _dtype(column.returns))
+
+
+def _names(column: OwnColumn, known: dict[str, str], target: object) -> Found:
+    if column.name in known:
+        yield column.line, f"{column.name} is already a column", "give it another name"
+    if not column.reads:
+        yield column.line, f"{column.name} reads no column", "name the columns as its parameters"
+    for name in column.needs:
+        if name == target:
+            what = f"{column.name} reads '{name}', which is the target that the model predicts"
+            yield column.line, what, "read other columns"
+        elif name not in known:
+            others = [one for one in known if one != target]
+            remedy = did_you_mean(name, others) or "read a column of the table, or one above it"
+            yield column.line, f"{column.name} reads '{name}', which does not exist", remedy
+
+
+def _types(column: OwnColumn, known: dict[str, str]) -> Found:
+    choices = ", ".join(TYPES)
+    if column.returns not in TYPES:
+        shown = f"returns {column.returns}" if column.returns else "does not say what it returns"
+        yield column.line, f"{column.name} {shown}", f"write -> one of {choices}"
+    for name, type_ in zip(column.reads, column.types, strict=False):
+        if type_ not in TYPES:
+            shown = f"has the type {type_}" if type_ else "has no type"
+            yield column.line, f"{column.name}: '{name}' {shown}", f"write one of {choices}"
+        elif name in known and known[name] not in DTYPES.get(type_, (known[name],)):
+            what = f"{column.name} takes '{name}' as {type_}, but its dtype is {known[name]}"
+            fitting = [one for one in TYPES if known[name] in DTYPES.get(one, ())]
+            yield column.line, what, f"write {' or '.join([*fitting, 'str'])}"
+
+
+def _dtype(returns: str) -> str:
+    fitting = {"int": "integer", "float": "number", "bool": "boolean", "datetime": "datetime"}
+    return fitting.get(returns, "text")
+
+
+def _own_column(node: ast.stmt) -> OwnColumn | None:
+    """The column that a statement defines, if it does."""
+    if not isinstance(node, ast.FunctionDef):
+        return None
+    for decorator in node.decorator_list:
+        call = decorator if isinstance(decorator, ast.Call) else None
+        function = call.func if call else decorator
+        if isinstance(function, ast.Name) and function.id == DECORATOR:
+            return _read(node, call)
+    return None
+
+
+def _read(node: ast.FunctionDef, call: ast.Call | None) -> OwnColumn:
+    parameters = [*node.args.posonlyargs, *node.args.args]
+    named = {one.arg: one.value for one in call.keywords if one.arg} if call else {}
+    given = call.args[0] if call and call.args else named.get("name")
+    reads = _texts(named.get("reads")) or [one.arg for one in parameters if one.arg != LEARNED]
+    return OwnColumn(
+        name=_text(given) or node.name,
+        line=node.lineno,
+        reads=tuple(reads),
+        types=tuple(_type(one.annotation) for one in parameters if one.arg != LEARNED),
+        returns=_type(node.returns),
+        learns_from=tuple(_texts(named.get("learn"))),
+        takes_learned=LEARNED in {one.arg for one in (*parameters, *node.args.kwonlyargs)},
+    )
+
+
+def _type(annotation: ast.expr | None) -> str:
+    """The name of a type, without `| None`."""
+    if annotation is None:
+        return ""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        annotation = ast.parse(annotation.value, mode="eval").body
+    names = [one.strip() for one in ast.unparse(annotation).split("|")]
+    others = [one for one in names if one != "None"]
+    return " | ".join(others)
+
+
+def _text(node: ast.expr | None) -> str:
+    is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    return node.value if is_text else ""  # type: ignore[union-attr,return-value]
+
+
+def _texts(node: Any) -> Sequence[str]:
+    """The texts in a list or tuple; `learn` has a function before them."""
+    return [text for one in getattr(node, "elts", ()) if (text := _text(one))]

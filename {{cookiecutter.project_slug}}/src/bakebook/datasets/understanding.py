@@ -1,0 +1,138 @@
+"""What a table is: how it is read, what is predicted, what each column is, and what changed since
+params.yaml described it.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from bakebook.artifacts import read_table
+from bakebook.contract.project import Project
+from bakebook.contracts import ReadOptions
+from bakebook.datasets.changes import Changes, compare
+from bakebook.errors import BadInput, did_you_mean
+from bakebook.files import read_pyproject
+from bakebook.params import Task
+from bakebook.paths import ROOT, TABLE
+from bakebook.tables.detection import detect
+from bakebook.tables.dtype_inference import infer_dtypes
+from bakebook.tables.readers import read_untyped, typed
+from bakebook.tables.roles import Proposal, propose_roles, propose_task
+
+MOST_NAMED = 20  # columns in a message
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person says about the table; what is empty is guessed,
+    or stays as params.yaml has it.
+    """
+
+    source: str = ""
+    target: str = ""
+    task: Task | None = None
+    query: str = ""
+    encoding: str = ""
+    missing: tuple[str, ...] = ()
+    dtypes: tuple[str, ...] = ()  # COLUMN=DTYPE
+    license: str = ""
+    reset: bool = False  # as if nothing were known about the columns
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A table and what was found out about it. `changes` are those from the columns that
+    params.yaml describes; None when nothing that it says is about this table.
+    """
+
+    table: pd.DataFrame
+    options: ReadOptions
+    target: str
+    task: Proposal
+    roles: Mapping[str, Proposal]
+    changes: Changes | None
+
+
+def understand(project: Project, request: Request, place: Path) -> Understood:
+    """Reads the source once and infers everything from that table."""
+    ingest = project.params["ingest"]
+    prepare = project.params["prepare"]
+    detected = detect(place, request.encoding)
+    written = read_untyped(place, detected)
+    changes = _changes(project, request, detected, written)
+    target = request.target or str(prepare["target"])
+    if changes and not request.target:
+        target = changes.now(target)
+    _check_target(place.name, target, written)
+    dtypes = {}
+    if changes is not None:
+        gone = set(changes.dropped)
+        known = ingest["columns"].items()
+        dtypes = {changes.now(name): str(dtype) for name, dtype in known if name not in gone}
+    for assignment in request.dtypes:
+        name, _, dtype = assignment.rpartition("=")
+        dtypes[name] = dtype
+    markers = [*(() if changes is None else ingest["missing"]), *request.missing]
+    options = infer_dtypes(written, detected, target, markers, dtypes)
+    table = typed(written, options, place.name)
+    is_same_target = changes is not None and target == changes.now(str(prepare["target"]))
+    asked = request.task or (prepare["task"] if is_same_target else None)
+    task = propose_task(table[target], options.columns[target], asked)
+    roles = propose_roles(table, target, options.columns)
+    return Understood(table, options, target, task, roles, changes)
+
+
+def _changes(
+    project: Project, request: Request, detected: ReadOptions, written: pa.Table
+) -> Changes | None:
+    """The changes from the known columns; None for the first table of the project's own, and where
+    nothing is to be known.
+    """
+    ingest = project.params["ingest"]
+    target = str(project.params["prepare"]["target"])
+    known = {str(name): str(dtype) for name, dtype in ingest["columns"].items()}
+    is_first = target not in known
+    is_example = ingest["source"] == _example(project.root)
+    if is_example and request.target not in ("", target):
+        is_first = True
+    if request.reset or is_first:
+        return None
+    read_as = {"missing": tuple(ingest["missing"]), "decimal": ingest["decimal"]}
+    options = detected.model_copy(update=read_as)
+    changes = compare(known, written, options, _earlier(project.root))
+    is_other = len(changes.dropped) == len(known)
+    return None if is_other and is_example else changes
+
+
+def _example(root: Path) -> str:
+    """The table that every project has at first; empty where it is not known."""
+    with suppress(BadInput):
+        return read_pyproject(root, "tool", "bakebook", "example")
+    return ""
+
+
+def _earlier(root: Path) -> pd.DataFrame | None:
+    """The table as the pipeline read it last, where it still has it."""
+    with suppress(BadInput):
+        return read_table(root / TABLE.relative_to(ROOT))
+    return None
+
+
+def _check_target(name: str, target: str, table: pa.Table) -> None:
+    """Raises BadInput when the untyped table cannot be learned from with this target."""
+    columns = table.column_names
+    if target not in columns:
+        remedy = did_you_mean(target, columns) or f"choose one of {', '.join(columns[:MOST_NAMED])}"
+        raise BadInput(f"{name} has no column '{target}' to predict", remedy)
+    if f"{target} (2)" in columns:
+        raise BadInput(
+            f"{name} has two columns '{target}'", "rename one of them, so that the target is clear"
+        )
+    if table.num_rows == 1:
+        raise BadInput(
+            f"{name} has only one row", "add rows: a model needs some to train and some to test"
+        )
