@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-import yaml
 from jinja2 import Environment
 from jinja2.ext import Extension
 
@@ -28,18 +27,13 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        mine = (accepted, located, markdown, purpose, quoted, scalar, source)
+        mine = (accepted, located, markdown, purpose, quoted, source)
         environment.filters |= {one.__name__: one for one in mine}
 
 
 def quoted(text: str) -> str:
     """The text as a string of TOML, YAML, JSON and Python alike: the accepted answers hold no control characters."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def scalar(text: str) -> str:
-    """The text as params.yaml has it: quoted only where YAML needs it, as DVC writes it, so that it stays as it is."""
-    return yaml.safe_dump(text, allow_unicode=True, width=float("inf")).removesuffix("...\n").strip()
 
 
 def markdown(text: str) -> str:

@@ -2,12 +2,17 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ANSWERS = json.loads({{ cookiecutter | tojson | tojson }})  # the answers as data: a quote in one cannot end a string
+
+NO_KEYS = "{" + "}"  # both together would be Jinja's
 
 
 def main() -> None:
@@ -18,6 +23,7 @@ def main() -> None:
     steps = [f"cd {ANSWERS['project_slug']}", "uv sync", "uv run dvc repro"]
     if ANSWERS["dataset"] != "wine":
         steps.insert(2, f"uv run nb data use{bring_table()}")
+    plain_quotes(Path("params.yaml"))
     write_manifest(Path("src/bakebook"))
     git_init()
     print(f"Baked {ANSWERS['project_slug']}. Next: {', '.join(steps)}")
@@ -26,8 +32,7 @@ def main() -> None:
 def bring_table() -> str:
     """Copies a local table, removes the example, and returns the options that `nb data use` still needs."""
     task = ANSWERS["task"]
-    Path("data/raw/wine.csv").unlink()
-    Path("expectations/suite.json").write_text('{"name": "table", "expectations": []}\n', encoding="utf-8")
+    forget_example()
     if ANSWERS["__table"]:
         given = Path(ANSWERS["__table"])
         target = Path(ANSWERS["__source"])
@@ -35,6 +40,34 @@ def bring_table() -> str:
         ignored = target.with_name(".gitignore")  # as DVC will write it: git does not track the table
         ignored.write_text(f"/{target.name}\n", encoding="utf-8", newline="\n")
     return "" if task == "auto" else f" --task {task}"
+
+
+def forget_example() -> None:
+    """Leaves empty what `nb data use` will write about the table, instead of what is true of the example."""
+    Path("data/raw/wine.csv").unlink()
+    Path("expectations/suite.json").write_text('{"name": "table", "expectations": []}\n', encoding="utf-8")
+    params = Path("params.yaml").read_text(encoding="utf-8")
+    for name in ("columns", "roles", "criteria"):
+        params = re.sub(rf"(?m)^  {name}:(.*)\n(    .+\n)+", rf"  {name}: {NO_KEYS}\1\n", params)
+    for name in ("intended_use", "not_for", "limits"):
+        params = re.sub(rf"(?m)^  {name}:(.*)\n(  - .+\n|    .+\n)+", rf"  {name}: []\1\n", params)
+    for name in ("data_name", "data_source", "data_license"):
+        params = re.sub(rf"(?m)^  {name}: .*?(  #.*)?$", rf"  {name}: unknown\1", params)
+    Path("params.yaml").write_text(params, encoding="utf-8", newline="\n")
+    pyproject = Path("pyproject.toml").read_text(encoding="utf-8")
+    pyproject = re.sub(r"(?m)^example = .*\n", "", pyproject)
+    Path("pyproject.toml").write_text(pyproject, encoding="utf-8", newline="\n")
+
+
+def plain_quotes(path: Path) -> None:
+    """Quotes the answers only where YAML needs it, as DVC writes them, so that it changes no such line."""
+
+    def plain(match: re.Match[str]) -> str:
+        text = yaml.safe_dump(json.loads(match[1]), allow_unicode=True, width=float("inf"))
+        return ": " + text.removesuffix("...\n").strip()
+
+    content = re.sub(r'(?m): ("(?:[^"\\]|\\.)*")(?=  #|$)', plain, path.read_text(encoding="utf-8"))
+    path.write_text(content, encoding="utf-8", newline="\n")
 
 
 def write_manifest(library: Path) -> None:

@@ -108,6 +108,29 @@ def test_a_search_is_a_parameter_and_each_trial_a_run(worked: Path, run: Run, se
     assert (max(scores), best[1]) == (float(best[2]), "complete")
     depths = rows(worked, f"select distinct value from params where key = 'max_depth' and {of_children}")  # noqa: S608
     assert {"null", "3"} >= {depth for (depth,) in depths} != set()
+    of_parent = f"where run_uuid = '{parent[0]}' and key like"
+    params = dict(rows(worked, f"select key, value from params {of_parent} 'train.hyper%'"))  # noqa: S608
+    trained = json.loads((worked / "reports/trained.json").read_text("utf-8"))
+    assert params == {f"train.hyperparameters.{name}": str(one) for name, one in trained["hyperparameters"].items()}
+    asked = dict(rows(worked, f"select key, value from tags {of_parent} 'asked.%'"))  # noqa: S608
+    assert asked["asked.train.hyperparameters.n_estimators"] == "100"
+
+
+def test_the_winner_of_a_search_is_trained_again_without_one(worked: Path, run: Run) -> None:
+    assert run(worked, "nb", "winner").returncode == 2  # nothing was searched
+    look_for_a_better_model(worked, "random", 3)
+    assert repro(worked, run)[0] == 0
+    commit(worked)
+    found = (worked / "models/model.onnx").read_bytes()
+    done = run(worked, "nb", "winner")
+    assert done.returncode == 0 and "search: none" in done.stdout, done.stderr
+    changed = [line for line in git(worked, "diff", "-U0", "params.yaml").splitlines() if re.match(r"[+-] ", line)]
+    assert any("search: none" in line for line in changed)
+    trained = json.loads((worked / "reports/trained.json").read_text("utf-8"))["hyperparameters"]
+    added = {line[1:].split(":")[0].strip() for line in changed if line.startswith("+")}
+    assert added <= {*trained, "search"}  # nothing else in the file changed
+    assert repro(worked, run)[:2] == (0, {"train"})  # it is the same model
+    assert (worked / "models/model.onnx").read_bytes() == found
 
 
 def test_a_search_that_is_killed_goes_on_where_it_was(worked: Path, run: Run, environment: dict[str, str]) -> None:

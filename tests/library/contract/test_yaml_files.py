@@ -70,6 +70,17 @@ def test_an_added_key_stands_below_the_others_and_above_what_followed_them(tmp_p
     assert "\n".join(lines) + "\n" == TEXTS[style]
 
 
+def test_an_empty_mapping_is_filled_below_its_key_and_its_comment(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = "a:\n  three: x\n  map: {}  # of things\n\nb:\n  four: 4\n"
+    path.write_text(text, encoding="utf-8")
+    content = yaml_files.reader().load(text)
+    content["a"]["map"].fa.set_block_style()
+    yaml_files.append(content["a"]["map"], {"one": 1, "two": 2})
+    yaml_files.write(content, path, spaced=True)
+    assert path.read_text("utf-8") == text.replace("{}  # of things", " # of things\n    one: 1\n    two: 2")
+
+
 def test_an_empty_line_is_kept_before_each_section(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(TEXTS["quotes"], encoding="utf-8")

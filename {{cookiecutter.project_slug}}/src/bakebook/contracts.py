@@ -5,10 +5,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bakebook.params import InputRole, Severity, Task
+from bakebook.params import InputRole, Search, Severity, Task
 
 Bound = int | float | str  # a number, or a time in ISO 8601
 Version = Literal["1"]
+Plain = bool | int | float | str | None  # a value that YAML and JSON have too
 
 
 class Contract(BaseModel):
@@ -77,6 +78,20 @@ class SplitReport(Contract):
     test_rows: int
     rows_without_target: int
     warnings: tuple[str, ...] = ()
+
+
+class Trained(Contract):
+    """`trained.json`: the estimator that was trained, as params.yaml could ask for it.
+
+    `hyperparameters` are those that were set or searched, and others that differ from the library's
+    defaults, without the seed; what is no plain value stands as text in `others`.
+    """
+
+    version: Version = "1"
+    search: Search
+    estimator: str
+    hyperparameters: dict[str, Plain]
+    others: dict[str, str] = Field(default_factory=dict)
 
 
 class ModelFile(Contract):

@@ -1,4 +1,4 @@
-"""The command nb estimators."""
+"""Commands about estimators: nb estimators, nb winner."""
 
 from typing import Annotated, Any, get_args
 
@@ -29,3 +29,11 @@ def list_estimators(
         width = max(len(name) for name, _ in rows)
         for name, support in rows:
             typer.echo(f"{name:<{width}}  {support}")
+
+
+def winner() -> None:
+    """Write the model that the last search found to params.yaml, and turn the search off."""
+    with reported():
+        from bakebook.search.winner import take_winner
+
+        typer.echo("\n".join(take_winner(ROOT)))

@@ -17,7 +17,9 @@ SYNC = "nb sync"  # the remedy of every fault that can be fixed automatically
 
 
 def check(project: Project) -> list[Fault]:
-    """Every fault of the project."""
+    """Every fault of the project; only that the table is unknown where it is."""
+    if unknown := _unknown_table(project):
+        return [unknown]
     faults = [*_settings(project), *_sections(project)]
     for name in dict.fromkeys([*project.stages, *project.notebooks]):
         faults += _stage(project, name)
@@ -34,6 +36,8 @@ def require(project: Project, name: str) -> None:
 
     Outputs in a notebook do not count: they do not change what a stage does.
     """
+    if unknown := _unknown_table(project):
+        raise BadInput(f"{unknown.where}: {unknown.what}", unknown.remedy)
     faults = [*_settings(project, ignored=COSTS_TIME_ONLY), *_stage(project, name)]
     if not faults and _uses_own_columns(project, name):
         faults += check_own_columns(project)
@@ -48,6 +52,15 @@ def require(project: Project, name: str) -> None:
             raise BadInput(
                 f"stage '{name}' needs {path}, which does not exist yet", f"dvc repro {name}"
             )
+
+
+def _unknown_table(project: Project) -> Fault | None:
+    """That nobody has said what the columns of the table are, as in a new project."""
+    ingest = project.params.get("ingest")
+    if not isinstance(ingest, dict) or ingest.get("columns") != {}:
+        return None
+    what = "ingest.columns is empty: the project does not know the columns of its table yet"
+    return Fault(place(ingest, "columns"), what, "nb data use")
 
 
 def executed(name: str) -> str:

@@ -20,6 +20,8 @@ from bakebook.files import write_text
 KEY = r"^( *)[^\s#-][^\n]*:[^\S\n]*(?:#[^\n]*)?\n"
 INDENTED_KEY = re.compile(KEY + r"\1( +)[^\s#-]", re.MULTILINE)
 INDENTED_ITEM = re.compile(KEY + r"\1 +- ", re.MULTILINE)
+# The empty line that followed an empty mapping, before what the mapping has now
+DETACHED = re.compile(r"(?m)(^( *)[^\s#-][^\n]*:[^\S\n]*(?:#[^\n]*)?\n)\n(?=\2 +[^\s#])")
 COMMENT = re.compile(r"(\s+)(#.*\n)$")
 GAP = "  "  # before a comment
 SECTION = re.compile(r"(?m)^(?!#)(.+)\n(?=[a-z_]+:)")
@@ -55,8 +57,8 @@ def write(content: Any, path: Path, *, spaced: bool = False) -> None:
     """
     old = path.read_text(encoding="utf-8")
     style = Style.of(old)
-    before = dumped(reader().load(old), style)
-    after = dumped(content, style)
+    before = DETACHED.sub(r"\1", dumped(reader().load(old), style))
+    after = DETACHED.sub(r"\1", dumped(content, style))
     if spaced:
         before = SECTION.sub(r"\1\n\n", before)
         after = SECTION.sub(r"\1\n\n", after)
@@ -146,10 +148,8 @@ def _merged(old: str, before: str, after: str) -> str:
     places = _places(befores, olds)
     lines: list[str] = []
     for kind, first, last, start, end in _changes(befores, afters):
-        if kind == "replace" and last - first == end - start:
-            lines += map(_with_gap, befores[first:last], afters[start:end])
-        elif kind != "equal":
-            lines += afters[start:end]
+        if kind != "equal":
+            lines += [_with_gap(line, befores) for line in afters[start:end]]
         elif first in places and last in places:
             lines += olds[places[first] : places[last]]
         else:  # a change within a text that is folded otherwise
@@ -157,16 +157,17 @@ def _merged(old: str, before: str, after: str) -> str:
     return "".join(lines)
 
 
-def _with_gap(before: str, after: str) -> str:
+def _with_gap(line: str, befores: list[str]) -> str:
     """A changed line whose comment stands two spaces behind the value, or where it stood among
     aligned ones.
     """
-    found = COMMENT.search(before)
-    if not found or not after.endswith(found[2]):
-        return after
-    value = after.removesuffix(found[2])
-    is_aligned = len(found[1]) > len(GAP) and len(value) - len(value.rstrip()) >= len(GAP)
-    return after if is_aligned else value.rstrip() + GAP + found[2]
+    for before in befores:
+        found = COMMENT.search(before)
+        if found and line.endswith(found[2]):
+            value = line.removesuffix(found[2])
+            is_aligned = len(found[1]) > len(GAP) and len(value) - len(value.rstrip()) >= len(GAP)
+            return line if is_aligned else value.rstrip() + GAP + found[2]
+    return line
 
 
 def _places(befores: list[str], olds: list[str]) -> dict[int, int]:

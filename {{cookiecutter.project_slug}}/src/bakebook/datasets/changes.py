@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from itertools import product
 
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +18,7 @@ COMPARED_ROWS = 1000
 FEWEST_ROWS = 5  # that can show that two columns are one
 SAME_SHARE = 0.95  # of the compared rows that have the same value
 NEAR_NAME = 0.7  # similarity of two names, between 0 and 1
+MOST_PAIRS = 2500  # of old and new columns that are compared; more would take minutes
 
 SAME_VALUES = "same values"
 NEAR = "near name"
@@ -49,12 +51,12 @@ def compare(
     """
     added = [name for name in table.column_names if name not in known]
     dropped = [name for name in known if name not in table.column_names]
+    pairs = list(product(dropped, added))
     found = []
-    for old in dropped:
-        for new in added:
-            reason = _reason(old, new, known[old], table, options, earlier)
-            if reason:
-                found.append((reason == SAME_VALUES, _similarity(old, new), old, new, reason))
+    for old, new in pairs if len(pairs) <= MOST_PAIRS else []:
+        reason = _reason(old, new, known[old], table, options, earlier)
+        if reason:
+            found.append((reason == SAME_VALUES, _similarity(old, new), old, new, reason))
     renamed: dict[str, str] = {}
     reasons = {}
     for _, _, old, new, reason in sorted(found, key=lambda one: one[:2], reverse=True):

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
-from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from bakebook.contract.own_columns import own_columns
 from bakebook.contract.project import Project
@@ -130,7 +130,8 @@ def write_description(
     describe["data_name"] = one_line(PurePosixPath(project.params["ingest"]["source"]).stem)
     describe["data_source"] = one_line(_origin(source))
     describe["data_license"] = "unknown"
-    use = f"To predict {target} from {len(inputs)} columns of the table."
+    noun = "column" if len(inputs) == 1 else "columns"
+    use = f"To predict {target} from {len(inputs)} {noun} of the table."
     _refill_list(describe["intended_use"], [use])
     _refill_list(
         describe["not_for"],
@@ -185,6 +186,8 @@ def _origin(source: str) -> str:
 
 def _set_all(mapping: CommentedMap, values: Mapping[str, object]) -> None:
     """Makes the mapping say `values`; what it says already keeps its place and its comment."""
+    if not mapping:
+        mapping.fa.set_block_style()
     for name in set(mapping) - set(values):
         remove(mapping, name)
     for name, value in values.items():
@@ -195,13 +198,17 @@ def _set_all(mapping: CommentedMap, values: Mapping[str, object]) -> None:
 
 def _refill(old: CommentedMap, new: Mapping[str, object]) -> None:
     """Replaces the content of a mapping of params.yaml, and keeps its own comment."""
+    if not old:
+        old.fa.set_block_style()
     for name in list(old):
         del old[name]
     old.ca.items.clear()
     old.update(CommentedMap(new))
 
 
-def _refill_list(old: list[object], new: Sequence[object]) -> None:
+def _refill_list(old: CommentedSeq, new: Sequence[object]) -> None:
     """Replaces the content of a list of params.yaml, and keeps its own comment."""
+    if not old:
+        old.fa.set_block_style()
     del old[:]
     old.extend(new)

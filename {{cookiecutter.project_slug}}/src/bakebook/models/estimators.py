@@ -1,17 +1,19 @@
 """Estimators by name: any scikit-learn classifier or regressor, and its hyperparameters."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
+from bakebook.contracts import Trained
 from bakebook.errors import BadInput, did_you_mean, first_line
-from bakebook.params import Task
+from bakebook.params import Search, Task
 
 # Dependency groups of pyproject.toml, named after what they install
 GROUPS = ("lightgbm", "xgboost", "torch")
@@ -80,6 +82,32 @@ def hyperparameters(model: Pipeline) -> pd.DataFrame:
         rows[name] = (repr(value), repr(value) != repr(default))
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "changed"])
     return table.sort_values("changed", ascending=False, kind="stable")
+
+
+def trained(model: Pipeline, search: Search, asked: Collection[str]) -> Trained:
+    """What was trained, in the terms of params.yaml; a search may have chosen it.
+
+    `asked` are the names of hyperparameters that are recorded also where they have the library's
+    default.
+    """
+    estimator = inner(model)
+    class_ = type(estimator)
+    family = class_.__module__.split(".")[0]
+    set_for_it = {"random_state", *SETTINGS.get(family, {})}
+    parameters = inspect.signature(class_).parameters
+    plain: dict[str, Any] = {}
+    others = {}
+    for name, value in estimator.get_params(deep=False).items():
+        default = parameters[name].default if name in parameters else None
+        is_default = repr(value) == repr(default) and name not in asked
+        if is_default or name in set_for_it:
+            continue
+        single = value.item() if isinstance(value, np.generic) else value
+        if single is None or isinstance(single, bool | int | float | str):
+            plain[name] = single
+        else:
+            others[name] = repr(value)
+    return Trained(search=search, estimator=dotted(class_), hyperparameters=plain, others=others)
 
 
 def inner(model: Pipeline) -> BaseEstimator:

@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bakebook.contract.project import Project
+from bakebook.contracts import Trained
 from bakebook.files import dvc_hash
-from bakebook.paths import MODEL, ONNX, ROOT, TRIALS
+from bakebook.paths import MODEL, ONNX, ROOT, TRAINED, TRIALS
 from bakebook.tracking.log_model import log_model
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ FAILED_TAG = "failed_stage"
 MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 ONNX_FILE = ONNX.relative_to(ROOT).as_posix()
 TRIALS_FILE = TRIALS.relative_to(ROOT).as_posix()
+TRAINED_FILE = TRAINED.relative_to(ROOT).as_posix()
+# What is known only once the model is trained
+TRAINED_PARAMS = ("train.estimator", "train.hyperparameters")
+# A parameter for each column would hide the others; datasets have the columns, and the signature
+PER_COLUMN = ("ingest.columns.", "prepare.roles.")
 
 
 def makes_model(project: Project, stage: str) -> bool:
@@ -44,14 +50,20 @@ def log_start(client: "MlflowClient", run_id: str, project: Project, stages: Seq
     """The values with which stages run: parameters of the run for what makes the model, tags for
     later stages.
 
-    What later stages do with a model may change; their texts are in the model card.
+    What later stages do with a model may change; their texts are in the model card. Estimator and
+    hyperparameters are tags too: a search may train others.
     """
     from mlflow.entities import Param, RunTag
 
     params: dict[str, str] = {}
     tags = []
     for stage in stages:
-        values = dict(_flat(project.params.get(stage) or {}, stage))
+        values = _values(project, stage)
+        if TRAINED_FILE in project.files(stage, "outs"):
+            asked = [name for name in values if name.startswith(TRAINED_PARAMS)]
+            found = {name: values.pop(name) for name in asked}
+            if values.get("train.search") != "none":
+                tags += [RunTag(f"asked.{name}", str(value)) for name, value in found.items()]
         if takes_model(project, stage):
             tags += [
                 RunTag(name, str(value))
@@ -78,6 +90,8 @@ def log_results(
         outs = project.files(stage, "outs")
         if ONNX_FILE in outs:
             log_model(client, run_id)
+        if TRAINED_FILE in outs:
+            _log_trained(client, run_id, project.root / TRAINED_FILE)
         if TRIALS_FILE in outs:
             _log_trials(client, run_id, project.root / TRIALS_FILE)
     _log_datasets(client, run_id, project, stages[-1])
@@ -110,6 +124,24 @@ def inherit(client: "MlflowClient", earlier: "Run", run: "Run") -> None:
         with tempfile.TemporaryDirectory() as folder:
             copied = download_artifacts(earlier.info.artifact_uri, dst_path=folder)
             client.log_artifacts(run_id, copied)
+
+
+def _values(project: Project, stage: str) -> dict[str, object]:
+    """The values of a stage by their dotted names, but one for each column."""
+    flat = _flat(project.params.get(stage) or {}, stage)
+    return {name: value for name, value in flat if not name.startswith(PER_COLUMN)}
+
+
+def _log_trained(client: "MlflowClient", run_id: str, path: Path) -> None:
+    """The estimator and the hyperparameters that the model has."""
+    from mlflow.entities import Param
+
+    trained = Trained.model_validate_json(path.read_bytes())
+    values = {**trained.hyperparameters, **trained.others}
+    params = [Param("train.estimator", trained.estimator)]
+    for name, value in values.items():
+        params.append(Param(_allowed(f"train.hyperparameters.{name}"), str(value)))
+    client.log_batch(run_id, params=params)
 
 
 def _log_metrics(client: "MlflowClient", run_id: str, project: Project, stage: str) -> None:
