@@ -207,7 +207,13 @@ def test_what_a_function_cannot_use_is_refused_and_nothing_is_stored(
         answer = service.ask("/predict", row)
         assert answer.status == 422
         [fault] = answer.json["faults"]
-        assert "'Title' cannot be computed from these values" in fault["reason"] and "Name" in fault["where"]
+        assert fault == {"where": ["Name"], "reason": "'Title' cannot be computed from these values"}
+        [in_list] = service.ask("/predict", [inputs()[0], row]).json["faults"]
+        assert in_list["where"] == [1, "Name"]
+        names = [one["name"] for one in service.ask("/model").json["inputs"]]
+        typed = {f"i{place}": "" if row[name] is None else row[name] for place, name in enumerate(names)}
+        page = service.ask("/", urlencode(typed).encode(), content_type="application/x-www-form-urlencoded")
+        assert "&#39;Title&#39; cannot be computed from these values" in page.body.decode()
         assert "secret4711" not in answer.body.decode()
         file = service.ask("/predict/file", as_csv([*inputs(0, 5), row]), content_type="text/csv")
         assert (file.status, file.json["faults"][0]["where"]) == (422, [5, "Name"])

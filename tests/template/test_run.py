@@ -457,6 +457,7 @@ def test_commit_is_all_it_takes_to_be_clean(finished: Path) -> None:
     kept = {
         "reports/metrics.json",
         "reports/split.json",
+        "reports/trained.json",
         "reports/validation.json",
         "reports/MODEL_CARD.md",
         "models/signature.json",

@@ -15,7 +15,6 @@ BLUE = "#2f6f9f"
 ORANGE = "#d9822b"
 GREY = "#8a8f98"
 MOST_NAMES = 20  # classes or columns beyond which names and counts are no longer readable
-MOST_COLOURS = 10
 SMALL = {"width": 5.5, "height": 4.6}  # inches
 
 
@@ -35,30 +34,6 @@ def target(column: pd.Series) -> Figure:
         )
 
     return _figure(draw, height=1.5 + 0.5 * len(counts))
-
-
-def distributions(table: pd.DataFrame, by: str) -> Figure:
-    """A histogram of each of the first numeric columns, coloured by class where there are few."""
-    names = table.drop(columns=by).select_dtypes("number").columns[:MOST_NAMES]
-    is_coloured = table[by].nunique() <= MOST_COLOURS
-    groups = list(table.groupby(by)) if is_coloured else [("all rows", table)]
-    across = 4
-    down = max(1, -(-len(names) // across))
-    figure, grid = plt.subplots(
-        down, across, figsize=(11, 2.1 * down), layout="constrained", squeeze=False
-    )
-    for axes in grid.flat[len(names) :]:
-        axes.set_visible(False)
-    for axes, name in zip(grid.flat, names, strict=False):
-        axes.hist([group[name].dropna() for _, group in groups], bins=20, stacked=True)
-        axes.set_title(name, fontsize=9)
-        axes.tick_params(labelsize=8)
-    labels = [str(name) for name, _ in groups]
-    figure.legend(labels, loc="lower right", title=by if is_coloured else None)
-    colours = f", coloured by {by}" if is_coloured else ""
-    figure.suptitle(f"{len(names)} numeric columns{colours} (rows per bin)")
-    plt.close(figure)
-    return figure
 
 
 def correlations(table: pd.DataFrame) -> Figure:

@@ -31,6 +31,7 @@ from bakebook.serving.problems import (
     NotFound,
     WrongRows,
     documented,
+    of_one_row,
 )
 from bakebook.serving.schemas import faults, without_nul
 
@@ -53,9 +54,12 @@ async def predict(
     served = service.served
     rows, is_list = served.rows.read(body)
     state = request.state
-    answers = await service.predict(
-        rows, served, caller, request_id=state.request_id, started=state.started
-    )
+    try:
+        answers = await service.predict(
+            rows, served, caller, request_id=state.request_id, started=state.started
+        )
+    except WrongRows as error:
+        raise error if is_list else of_one_row(error) from None
     return Response(to_json(answers if is_list else answers[0]), media_type="application/json")
 
 

@@ -47,16 +47,16 @@ async def predict_from_form(
     """The prediction above the form, or what is wrong beside its field."""
     served = service.served
     typed = form.typed(served.signature, sent)
+    state = request.state
     try:
         values = await asyncio.to_thread(form.values, served.signature, typed)
         rows = served.rows.check([values])
+        answers = await service.predict(
+            rows, served, caller, request_id=state.request_id, started=state.started
+        )
     except WrongRows as error:
         faults = {str(fault.where[-1]): fault.reason for fault in error.faults}
         return _predict_page(request, typed, faults)
-    state = request.state
-    answers = await service.predict(
-        rows, served, caller, request_id=state.request_id, started=state.started
-    )
     return _predict_page(request, typed, prediction=answers[0])
 
 

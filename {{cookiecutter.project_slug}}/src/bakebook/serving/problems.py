@@ -120,6 +120,11 @@ def not_computed(error: NotComputed, first: int = 0) -> WrongRows:
     return wrong(reason, first + error.row, error.column.reads[0])
 
 
+def of_one_row(error: WrongRows) -> WrongRows:
+    """The error of a row that was not sent in a list: its places have no number."""
+    return WrongRows([Fault(where=one.where[1:], reason=one.reason) for one in error.faults])
+
+
 def as_problem(error: Exception) -> Problem:
     """The problem that an error of HANDLED is to the caller."""
     faults: list[Fault] = []
