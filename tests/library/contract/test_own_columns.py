@@ -117,6 +117,19 @@ def test_what_the_service_could_not_do_is_one_sentence_with_its_line(
     assert sentence in found[0]
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "from bakebook.models.columns import column as own\n\n\n@own\n",
+        "import bakebook.models.columns as bc\n\n\n@bc.column\n",
+        "from bakebook.models.columns import column\n\n\n@column()\n",
+    ],
+)
+def test_the_decorator_is_found_by_whatever_name(tmp_path: Path, head: str) -> None:
+    found = faults(tmp_path, f"{head}def B(nothing: float) -> float:\n    return 1.0\n")
+    assert len(found) == 1 and "B reads 'nothing'" in found[0]
+
+
 def test_learning_from_the_target_is_refused(tmp_path: Path) -> None:
     source = column("B(Name: str, *, learned) -> float").replace("@column", '@column(learn=(mean_by, "y", "Name"))')
     assert "reads 'y', which is the target" in faults(tmp_path, source)[0]

@@ -236,6 +236,16 @@ def test_no_line_of_a_person_is_lost_or_changed_without_being_named(project: Pro
     assert (names["zip"] is None) or '"notes": "Ana"' in written
 
 
+def test_another_dtype_is_named_with_the_role_that_no_longer_fits(project: Project) -> None:
+    table = people()
+    table["age"] = [f"{value:.0f} years" for value in table["age"]]
+    _, lost, said = updated(project, table, dtypes=("age=text",))
+    assert "  retyped  age: number → text, role numeric → categorical" in said
+    assert lost == []
+    changed = PARAMS.replace("age: number  #", "age: text  #").replace("age: numeric", "age: categorical")
+    assert params(project) == changed
+
+
 def test_a_number_in_a_name_is_not_a_near_name(project: Project) -> None:
     table = people().rename(columns={"score": "score 2021"}).drop(columns="age")
     place = project.root / "people.csv"

@@ -1,5 +1,6 @@
 """Columns of a project's own: what a function is given, what it may return, and that one row is enough."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PROJECT
 
 from bakebook.contracts import Derived, ReadOptions
 from bakebook.errors import BadInput
@@ -283,3 +285,18 @@ def test_steps_are_computed_in_their_order(columns: Any) -> None:
     )
     steps = [Derived(name="b", reads=("a",)), Derived(name="c", reads=("b",))]
     assert own.compute(steps, {"a": [1, 2.5]}) == {"b": [2.0, 3.5], "c": [4.0, 7.0]}
+
+
+def test_the_examples_of_the_docs_run(columns: Any) -> None:
+    text = (PROJECT / "docs" / "columns.md").read_text("utf-8")
+    source = "import statistics\n" + "\n".join(re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+    own = columns(source).by_name
+    assert own["FamilySize"](1, 2) == 4
+    assert own["Title"].compute({"Name": ["Braund, Mr. Owen", "Nobody", None]}) == ["Mr", None, None]
+    assert own["FarePerPerson"].compute({"Fare": [9.0], "FamilySize": [3]}) == [3.0]
+    days = {"boarded": ["1912-04-10"], "left the ship": ["1912-04-15T02:20:00"]}
+    assert own["days on board"].compute(days) == [5]
+    assert own["Country"].compute({"Embarked": ["S", "X"]}) == ["England", None]
+    learned = own["UsualFare"].learn({"Fare": [1.0, 3.0, None], "Pclass": [1, 1, 2]})
+    assert own["UsualFare"].compute({"Pclass": ["1", 2, None]}, learned) == [2.0, None, None]
+    assert {"median_of"}.isdisjoint(own)

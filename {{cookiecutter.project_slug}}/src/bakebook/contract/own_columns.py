@@ -125,8 +125,11 @@ def _tree(path: Path) -> ast.Module:
 
 
 def _defined(tree: ast.Module) -> Iterator[OwnColumn]:
+    names = {DECORATOR}  # and what the file calls it
     for node in tree.body:
-        if column := _own_column(node):
+        if isinstance(node, ast.ImportFrom):
+            names |= {one.asname for one in node.names if one.name == DECORATOR and one.asname}
+        elif column := _own_column(node, names):
             yield column
 
 
@@ -210,14 +213,16 @@ def _dtype(returns: str) -> str:
     return fitting.get(returns, "text")
 
 
-def _own_column(node: ast.stmt) -> OwnColumn | None:
-    """The column that a statement defines, if it does."""
+def _own_column(node: ast.stmt, names: set[str]) -> OwnColumn | None:
+    """The column that a statement defines, if it does; `names` are those of the decorator."""
     if not isinstance(node, ast.FunctionDef):
         return None
     for decorator in node.decorator_list:
         call = decorator if isinstance(decorator, ast.Call) else None
         function = call.func if call else decorator
-        if isinstance(function, ast.Name) and function.id == DECORATOR:
+        is_named = isinstance(function, ast.Name) and function.id in names
+        is_attribute = isinstance(function, ast.Attribute) and function.attr == DECORATOR
+        if is_named or is_attribute:
             return _read(node, call)
     return None
 

@@ -76,15 +76,16 @@ def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Pr
         what = f"prepare.roles has '{unknown[0]}', which is not an input column"
         raise BadInput(what, did_you_mean(unknown[0], roles) or "remove it from params.yaml")
     for name, role in known.items():
-        if name in own:
-            continue
-        dtype = options.columns[name].split()[0]
-        if role in DTYPES_OF_ROLES:
-            is_allowed = dtype in DTYPES_OF_ROLES[role]
-        else:
-            is_allowed = role != "categorical" or dtype != "datetime"
-        if not is_allowed:
+        if name not in own and not fits(role, options.columns[name]):
             known[name] = roles[name].choice
+
+
+def fits(role: str, dtype: str) -> bool:
+    """Whether a column of the dtype can have the role."""
+    name = dtype.split()[0]
+    if role in DTYPES_OF_ROLES:
+        return name in DTYPES_OF_ROLES[role]
+    return role != "categorical" or name != "datetime"
 
 
 def write_roles(project: Project, target: str, task: str, roles: Mapping[str, Proposal]) -> None:

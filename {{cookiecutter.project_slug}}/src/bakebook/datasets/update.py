@@ -97,9 +97,28 @@ def lines(project: Project, understood: Understood, suite: JsonObject) -> list[s
             found.append(f"  added    {name}: {role.choice} ({role.reason})")
     for name in changes.dropped:
         found.append(f"  dropped  {name}")
+    found += _retyped(project, understood)
     found += _own(project, changes)
     rest = "Everything else stays" if found else "The project knows these columns, nothing changes"
     return [*found, f"{rest}: roles, contract, criteria, estimator, texts, feedback."]
+
+
+def _retyped(project: Project, understood: Understood) -> list[str]:
+    """The columns that have another dtype now, and those whose role no longer fits it."""
+    changes = understood.changes or Changes()
+    roles = project.params["prepare"]["roles"]
+    found = []
+    for old, dtype in project.params["ingest"]["columns"].items():
+        name = changes.now(old)
+        new = understood.options.columns.get(name, dtype)
+        if new == dtype:
+            continue
+        line = f"  retyped  {name}: {dtype} → {new}"
+        role = roles.get(old)
+        if role and not settings_writer.fits(role, new):
+            line += f", role {role} → {understood.roles[name].choice}"
+        found.append(line)
+    return found
 
 
 def _own(project: Project, changes: Changes) -> Sequence[str]:
