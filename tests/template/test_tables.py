@@ -258,7 +258,7 @@ def test_a_project_is_baked_on_a_table_and_follows_its_new_versions(tmp_path: Pa
     assert "Predicts price" in card and "tabular-regression" in card and "cultivar" not in card
 
     more = run(project, "nb", "data", "use", str(houses(tmp_path / "more" / "houses.csv", 400)))
-    assert "The project knows these columns, nothing changes" in more.stdout, more.stderr
+    assert "The project knows these columns, so all stays" in more.stdout, more.stderr
     assert git(project, "diff", "--name-only").split() == ["README.md", "data/raw/houses.csv.dvc"]
     assert run(project, "nb", "run", "ingest").returncode == run(project, "nb", "run", "validate").returncode == 0
 

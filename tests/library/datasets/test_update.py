@@ -134,7 +134,7 @@ def test_the_same_columns_in_another_order_change_nothing(project: Project) -> N
     assert suite_lines(project) == before
     assert lost == []
     assert said == [
-        "The project knows these columns, nothing changes: roles, contract, criteria, estimator, texts, feedback."
+        "The project knows these columns, so all stays: roles, contract, criteria, estimator, texts, feedback."
     ]
 
 
@@ -244,6 +244,13 @@ def test_another_dtype_is_named_with_the_role_that_no_longer_fits(project: Proje
     assert lost == []
     changed = PARAMS.replace("age: number  #", "age: text  #").replace("age: numeric", "age: categorical")
     assert params(project) == changed
+
+
+def test_a_column_that_becomes_a_number_to_predict_needs_no_role(project: Project) -> None:
+    table = people()
+    table["zip"] = table["zip"].astype(int)
+    _, _, said = updated(project, table, target="zip", task="classification", dtypes=("zip=integer",))
+    assert "  retyped  zip: text → integer" in said
 
 
 def test_a_number_in_a_name_is_not_a_near_name(project: Project) -> None:

@@ -55,7 +55,7 @@ def require(project: Project, name: str) -> None:
 
 
 def _unknown_table(project: Project) -> Fault | None:
-    """That nobody has said what the columns of the table are, as in a new project."""
+    """The fault that nobody has described the table's columns, as in a new project; else None."""
     ingest = project.params.get("ingest")
     if not isinstance(ingest, dict) or ingest.get("columns") != {}:
         return None

@@ -73,6 +73,18 @@ def append(mapping: CommentedMap, items: Mapping[str, object]) -> None:
     _put_following(mapping, following)
 
 
+def set_all(mapping: CommentedMap, values: Mapping[str, object]) -> None:
+    """Makes a mapping say `values`; what it says already keeps its place and its comment."""
+    if not mapping:
+        mapping.fa.set_block_style()
+    for name in [name for name in mapping if name not in values]:
+        remove(mapping, name)
+    for name, value in values.items():
+        if name in mapping and mapping[name] != value:
+            mapping[name] = value
+    append(mapping, {name: value for name, value in values.items() if name not in mapping})
+
+
 def remove(mapping: CommentedMap, name: str) -> None:
     """Removes a key with its comment, but not what followed the last one."""
     if name in mapping:

@@ -11,7 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from bakebook.contract.own_columns import own_columns
 from bakebook.contract.project import Project
-from bakebook.contract.yaml_files import append, remove, rename
+from bakebook.contract.yaml_files import append, remove, rename, set_all
 from bakebook.contracts import ReadOptions
 from bakebook.datasets.changes import Changes
 from bakebook.datasets.fetch import without_secrets
@@ -41,7 +41,7 @@ def write_reading(project: Project, final: PurePosixPath, options: ReadOptions) 
     section["decimal"] = options.decimal
     if list(section["missing"]) != list(options.missing):
         _refill_list(section["missing"], options.missing)
-    _set_all(section["columns"], options.columns)
+    set_all(section["columns"], options.columns)
 
 
 def follow_changes(
@@ -183,18 +183,6 @@ def one_line(text: object) -> str:
 
 def _origin(source: str) -> str:
     return without_secrets(source) if "://" in source else Path(source).name
-
-
-def _set_all(mapping: CommentedMap, values: Mapping[str, object]) -> None:
-    """Makes the mapping say `values`; what it says already keeps its place and its comment."""
-    if not mapping:
-        mapping.fa.set_block_style()
-    for name in set(mapping) - set(values):
-        remove(mapping, name)
-    for name, value in values.items():
-        if name in mapping and mapping[name] != value:
-            mapping[name] = value
-    append(mapping, {name: value for name, value in values.items() if name not in mapping})
 
 
 def _refill(old: CommentedMap, new: Mapping[str, object]) -> None:

@@ -99,7 +99,7 @@ def lines(project: Project, understood: Understood, suite: JsonObject) -> list[s
         found.append(f"  dropped  {name}")
     found += _retyped(project, understood)
     found += _own(project, changes)
-    rest = "Everything else stays" if found else "The project knows these columns, nothing changes"
+    rest = "Everything else stays" if found else "The project knows these columns, so all stays"
     return [*found, f"{rest}: roles, contract, criteria, estimator, texts, feedback."]
 
 
@@ -115,7 +115,8 @@ def _retyped(project: Project, understood: Understood) -> list[str]:
             continue
         line = f"  retyped  {name}: {dtype} → {new}"
         role = roles.get(old)
-        if role and not settings_writer.fits(role, new):
+        is_input = name in understood.roles  # and not the new target
+        if role and is_input and not settings_writer.fits(role, new):
             line += f", role {role} → {understood.roles[name].choice}"
         found.append(line)
     return found

@@ -6,7 +6,7 @@ from ruamel.yaml.comments import CommentedMap
 
 from bakebook.artifacts import read
 from bakebook.contract.project import load, write_params
-from bakebook.contract.yaml_files import append, remove
+from bakebook.contract.yaml_files import set_all
 from bakebook.contracts import Trained
 from bakebook.errors import BadInput
 from bakebook.paths import ROOT, TRAINED
@@ -25,13 +25,7 @@ def take_winner(root: Path) -> list[str]:
     if not isinstance(known, CommentedMap) or known.fa.flow_style():
         train["hyperparameters"] = CommentedMap(trained.hyperparameters)
     else:
-        for name in set(known) - set(trained.hyperparameters):
-            remove(known, name)
-        for name, value in trained.hyperparameters.items():
-            if name in known and known[name] != value:
-                known[name] = value
-        new = {n: v for n, v in trained.hyperparameters.items() if n not in known}
-        append(known, new)
+        set_all(known, trained.hyperparameters)
     train["estimator"] = trained.estimator
     train["search"] = "none"
     write_params(project)
