@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,29 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 30.0  # seconds until the service answers
+
+
+@contextmanager
+def started(project: Path, environment: dict[str, str], *command: str) -> Iterator["subprocess.Popen[str]"]:
+    """A server that runs in the project until the block ends; what it prints can be read from `stdout`."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, cwd=project, env=environment, **streams) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def answers(url: str) -> str:
+    """The page, as soon as there is one; fails after a minute."""
+    for _ in range(120):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own server
+                return page.read().decode()
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"{url} does not answer")
 
 
 @dataclass

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from conftest import Run, git
 from playwright.sync_api import Browser, Page, expect
-from test_run import STAGES, answers, served
+from servers import answers, started
+from test_run import STAGES
 
 PATIENCE = 120_000  # milliseconds, for what needs a kernel
 # Not what is said on stderr: Python warns of an import once, and not when the notebook runs again
@@ -33,7 +34,7 @@ def lab(project: Path, environment: dict[str, str], *options: str) -> Iterator[s
     unlocked = ["--ServerApp.token=", "--ServerApp.password="]
     silent = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     variables = kept | {"HOME": str(home), "PYTHONPATH": str(project / "src")}
-    with served(project, variables, "jupyter", "lab", *server, *unlocked, *silent, *options):
+    with started(project, variables, "jupyter", "lab", *server, *unlocked, *silent, *options):
         answers(f"http://127.0.0.1:{port}/api")
         yield f"http://127.0.0.1:{port}"
 

@@ -6,17 +6,14 @@ import re
 import signal
 import sqlite3
 import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import LIBRARIES, Run, beside, commit, git
 from faults import within
-from servers import Service
+from servers import Service, answers, started
 from test_contract import replace
 
 pytestmark = pytest.mark.slow
@@ -38,7 +35,11 @@ def rows(project: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def runs(project: Path) -> list[tuple[Any, ...]]:
-    return rows(project, "select name, status from runs order by start_time")
+    """The stage that opened each run, and the run's status."""
+    opened = (
+        "select replace(replace(value, 'notebooks/', ''), '.ipynb', ''), status from runs join tags using (run_uuid)"
+    )
+    return rows(project, f"{opened} where key = 'mlflow.source.name' order by start_time")
 
 
 def edit_train(project: Path) -> None:
@@ -98,7 +99,8 @@ def look_for_a_better_model(project: Path, search: str, trials: int) -> None:
 def test_a_search_is_a_parameter_and_each_trial_a_run(worked: Path, run: Run, search: str, trials: int) -> None:
     look_for_a_better_model(worked, search, trials if search != "grid" else 1)
     assert run(worked, "nb", "run", "train").returncode == 0
-    (parent,) = rows(worked, "select run_uuid from runs where name = 'train' order by start_time desc limit 1")
+    trainings = "runs join tags using (run_uuid) where key = 'nb_name'"
+    (parent,) = rows(worked, f"select run_uuid from {trainings} order by start_time desc limit 1")  # noqa: S608
     children = "select run_uuid from tags where key = 'mlflow.parentRunId' and value = ?".replace("?", f"'{parent[0]}'")
     of_children = f"run_uuid in ({children})"
     statuses = [status for (status,) in rows(worked, f"select status from runs where {of_children}")]  # noqa: S608
@@ -379,28 +381,6 @@ def test_telemetry_is_off_unless_the_user_wants_it(worked: Path, run: Run) -> No
     assert run(worked, "python", "-c", code, MLFLOW_DISABLE_TELEMETRY="false").stdout == "false true 1\n"
 
 
-@contextmanager
-def served(project: Path, environment: dict[str, str], *command: str) -> Iterator[None]:
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=project, env=environment, stdout=quiet, stderr=quiet)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def answers(url: str) -> str:
-    """The page, as soon as there is one; fails after a minute."""
-    for _ in range(120):
-        try:
-            with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own server
-                return page.read().decode()
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(f"{url} does not answer")
-
-
 def label_one(project: Path, service: Service) -> None:
     """One prediction with its label, so that there is something to export."""
     signature = json.loads((project / "models" / "signature.json").read_text("utf-8"))
@@ -414,7 +394,7 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
     pages = ["README.md", *(f"docs/{name}.md" for name in PAGES)]
     text = "\n".join((project / page).read_text("utf-8") for page in pages)
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    table = re.findall(r"`(uv run (?:dvc|mlflow) [^`]+)`", text)
+    table = re.findall(r"`(uv run (?:dvc|nb (?:runs|compare))[^`]*)`", text)
     commands = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
     commands = [line for line in commands if line.startswith(("uv", "git"))]
     assert {"uv sync", "uv run dvc repro", "uv run jupyter lab", "uv run pytest"} <= set(commands)
@@ -425,7 +405,7 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
     lab = ["--no-browser", "--allow-root", "--port=18888", "--ServerApp.token="]
     servers = {
         "uv run jupyter lab": (lab, 18888, "JupyterLab"),
-        "uv run mlflow ui --backend-store-uri sqlite:///mlflow.db": (["--port=15000", "--workers=1"], 15000, "MLflow"),
+        "uv run nb runs": (["--port=15000"], 15000, "MLflow"),
         "uv run nb serve": (["--port=18000"], 18000, "Predict"),
     }
     for command in [*commands, *(one for one in table if one not in commands)]:
@@ -435,7 +415,7 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
             continue  # is run by test_bytes.py; by test_containers.py
         if command in servers:
             more, port, title = servers[command]
-            with served(project, variables, *command.split(), *more):
+            with started(project, variables, *command.split(), *more):
                 assert title in answers(f"http://127.0.0.1:{port}/"), command
                 if title == "Predict":
                     label_one(project, Service(port))

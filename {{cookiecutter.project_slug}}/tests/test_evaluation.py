@@ -2,8 +2,10 @@
 
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as reference
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from bakebook import params
@@ -40,6 +42,42 @@ def numbers(table: pd.DataFrame) -> Schema:
 def test_the_scores_of_a_criterion_are_those_that_are_computed() -> None:
     computed = [name for task in scores.TASKS.values() for name in task.scores]
     assert list(get_args(params.Score)) == computed
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+@pytest.mark.parametrize("rows", [6, 40, 700])
+def test_the_scores_of_classes_are_those_of_scikit_learn(classes: int, rows: int) -> None:
+    chance = np.random.default_rng(rows)
+    y = np.arange(rows) % classes
+    y_score = chance.dirichlet(np.ones(classes), rows).round(2)  # with ties
+    y_score /= y_score.sum(axis=1, keepdims=True)
+    y_pred = y_score.argmax(axis=1)
+    of_class = "raise" if classes == 2 else "ovr"
+    shown = y_score[:, 1] if classes == 2 else y_score
+    expected = {
+        "accuracy": reference.accuracy_score(y, y_pred),
+        "balanced_accuracy": reference.balanced_accuracy_score(y, y_pred),
+        "f1_macro": reference.f1_score(y, y_pred, average="macro", zero_division=0),
+        "roc_auc": reference.roc_auc_score(y, shown, multi_class=of_class),
+        "log_loss": reference.log_loss(y, y_score, labels=range(classes)),
+    }
+    task = scores.task_of("classification")
+    computed = {name: task.scores[name].compute(y, y_pred, y_score) for name in expected}
+    assert computed == pytest.approx(expected)
+
+
+def test_the_scores_of_numbers_are_those_of_scikit_learn() -> None:
+    chance = np.random.default_rng(3)
+    y = chance.normal(size=50)
+    y_pred = y + chance.normal(size=50)
+    expected = {
+        "mae": reference.mean_absolute_error(y, y_pred),
+        "rmse": reference.root_mean_squared_error(y, y_pred),
+        "r2": reference.r2_score(y, y_pred),
+    }
+    task = scores.task_of("regression")
+    computed = {name: task.scores[name].compute(y, y_pred, None) for name in expected}
+    assert computed == pytest.approx(expected)
 
 
 def test_a_criterion_that_is_not_met_is_reported() -> None:

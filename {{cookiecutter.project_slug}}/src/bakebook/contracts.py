@@ -145,6 +145,13 @@ class Success(Contract):
     criteria: dict[str, Criterion]
 
 
+class Interval(Contract):
+    """Where a score lies with 95 % confidence, given how few rows test it."""
+
+    low: float
+    high: float
+
+
 class RowCounts(Contract):
     """How many rows a model was trained and tested on."""
 
@@ -153,13 +160,14 @@ class RowCounts(Contract):
 
 
 class Metrics(Contract):
-    """`metrics.json`: the scores of the model and of a baseline. `f1` is for classes, `target` for
-    numbers.
+    """`metrics.json`: the scores of the model, with their intervals, and of a baseline. `f1` is for
+    classes, `target` for numbers.
     """
 
     version: Version = "1"
     rows: RowCounts
     model: dict[str, float]
+    intervals: dict[str, Interval] = Field(default_factory=dict)
     baseline: dict[str, float]
     f1: dict[str, float] | None = None  # of each class
     target: dict[str, float] | None = None  # min, median and max among the test rows

@@ -15,7 +15,7 @@ from bakebook.errors import first_few
 from bakebook.models import estimators
 from bakebook.validation.report import counts
 
-from .evaluation.scores import shown_success, task_of
+from .evaluation.scores import shown_interval, shown_success, task_of
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "pandas", "numpy")
 MOST_LEVELS = 8  # categories of an input that the card names
@@ -129,16 +129,17 @@ def _evaluation(results: Results) -> str:
         if criterion:
             verdict = "met" if criterion.passed else "NOT met"
             required = f"{criterion.bound} {criterion.threshold:g}: {verdict}"
-        rows.append(
-            [name.replace("_", " "), f"{value:.4f}", f"{metrics.baseline[name]:.4f}", required]
-        )
+        interval = shown_interval(metrics.intervals.get(name))
+        baseline = f"{metrics.baseline[name]:.4f}"
+        rows.append([name.replace("_", " "), f"{value:.4f}", interval, baseline, required])
     intro = (
         f"**{shown_success(metrics.success)}** The scores were measured on {metrics.rows.test} test"
-        " rows that were not used for training. The baseline ignores the inputs and"
+        " rows that were not used for training; the interval shows how far a score moves when these"
+        " rows are resampled. The baseline ignores the inputs and"
         f" {task.baseline_text}."
     )
     warned = [f"> **Warning:** {warning}" for warning in metrics.warnings]
-    table = _rows(["score", "model", "baseline", "criterion"], rows)
+    table = _rows(["score", "model", "95 % interval", "baseline", "criterion"], rows)
     return "\n\n".join(
         ["## Evaluation", intro, *warned, table, task.describe_details(metrics, results.schema)]
     )

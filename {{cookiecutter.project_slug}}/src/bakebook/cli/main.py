@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from bakebook.cli import data, database, estimators, service, stages, tokens
+from bakebook.cli import data, database, estimators, runs, service, stages, tokens
 from bakebook.errors import BadInput
 
 app = typer.Typer(
@@ -17,6 +17,8 @@ app.command()(stages.new)
 app.command()(stages.doctor)
 app.command("estimators")(estimators.list_estimators)
 app.command()(estimators.winner)
+app.command()(runs.runs)
+app.command()(runs.compare)
 app.command()(service.serve)
 app.command()(service.rollback)
 app.add_typer(data.app, name="data")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from bakebook.contracts import Metrics, Schema
+from bakebook.contracts import Interval, Metrics, Schema
 from bakebook.params import Task as TaskName
 
 if TYPE_CHECKING:
@@ -103,6 +103,10 @@ class Task(Protocol):
 
     def evaluate(self, model: object, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
         """Every score that the rows allow, rounded to six digits."""
+        ...
+
+    def intervals(self, holdout: Holdout, random_state: int) -> dict[str, Interval]:
+        """The 95 % interval of every score that the rows allow."""
         ...
 
     def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:

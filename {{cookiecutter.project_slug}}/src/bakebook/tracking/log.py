@@ -107,7 +107,6 @@ def inherit(client: "MlflowClient", earlier: "Run", run: "Run") -> None:
     """Copies what an earlier run of the same model has and `run` does not: metrics, datasets, tags,
     files.
     """
-    from mlflow.artifacts import download_artifacts
     from mlflow.entities import Metric, RunTag
 
     run_id = run.info.run_id
@@ -122,14 +121,24 @@ def inherit(client: "MlflowClient", earlier: "Run", run: "Run") -> None:
         client.log_inputs(run_id, earlier.inputs.dataset_inputs)
     if client.list_artifacts(earlier.info.run_id):  # the folder of artifacts may have been emptied
         with tempfile.TemporaryDirectory() as folder:
-            copied = download_artifacts(earlier.info.artifact_uri, dst_path=folder)
+            copied = client.download_artifacts(earlier.info.run_id, "", folder)
             client.log_artifacts(run_id, copied)
+
+
+def flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Names and values of nested mappings, the names joined by points."""
+    for name, value in content.items():
+        path = f"{prefix}.{name}" if prefix else str(name)
+        if isinstance(value, dict) and value:
+            yield from flat(value, path)
+        else:
+            yield path, value
 
 
 def _values(project: Project, stage: str) -> dict[str, object]:
     """The values of a stage by their dotted names, but one for each column."""
-    flat = _flat(project.params.get(stage) or {}, stage)
-    return {name: value for name, value in flat if not name.startswith(PER_COLUMN)}
+    values = flat(project.params.get(stage) or {}, stage)
+    return {name: value for name, value in values if not name.startswith(PER_COLUMN)}
 
 
 def _log_trained(client: "MlflowClient", run_id: str, path: Path) -> None:
@@ -150,7 +159,7 @@ def _log_metrics(client: "MlflowClient", run_id: str, project: Project, stage: s
     now = time.time_ns() // 1_000_000
     metrics = []
     for path in project.files(stage, "metrics"):
-        for name, value in _flat(_json_object(project.root / path)):
+        for name, value in flat(_json_object(project.root / path)):
             if isinstance(value, int | float):
                 metrics.append(Metric(_allowed(name), float(value), now, 0))
     for first in range(0, len(metrics), MOST_METRICS):
@@ -235,16 +244,6 @@ def _log_files(client: "MlflowClient", run_id: str, project: Project, stage: str
             client.log_artifacts(run_id, str(place), path)
         elif place.is_file():
             client.log_artifact(run_id, str(place), str(PurePosixPath(path).parent))
-
-
-def _flat(content: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Names and values of nested mappings, the names joined by points."""
-    for name, value in content.items():
-        path = f"{prefix}.{name}" if prefix else str(name)
-        if isinstance(value, dict) and value:
-            yield from _flat(value, path)
-        else:
-            yield path, value
 
 
 def _allowed(name: str) -> str:

@@ -52,7 +52,21 @@ def log_model(client: "MlflowClient", run_id: str) -> None:
             signature=_mlflow_signature(signature),
             pip_requirements=[f"{name}=={version(name)}" for name in RUNTIME_REQUIREMENTS],
         )
+        _forget_sources(f"{folder}/model")
         client.log_artifacts(run_id, f"{folder}/model", "model")
+
+
+def _forget_sources(path: str) -> None:
+    """Removes where the model's files came from, which MLflow notes as paths of this machine."""
+    from mlflow.models import Model
+    from mlflow.models.model import MLMODEL_FILE_NAME
+
+    model = Model.load(path)
+    flavor = model.flavors["python_function"]
+    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    model.save(f"{path}/{MLMODEL_FILE_NAME}")
 
 
 def _artifacts(signature: Signature) -> dict[str, str]:

@@ -16,7 +16,7 @@ from bakebook.contract.imports import top_level_names
 from bakebook.contract.project import Project
 from bakebook.errors import Interrupted, NoSpace, Unreachable
 from bakebook.files import dvc_hash
-from bakebook.tracking import log
+from bakebook.tracking import log, names
 from bakebook.tracking.log import FAILED_TAG, MODEL_FILE, MODEL_TAG
 from bakebook.tracking.open_runs import OPENED_BY, OpenRun, OpenRunFile
 from bakebook.tracking.store import Store
@@ -141,6 +141,7 @@ class Tracking:
         log.log_results(self._client, run_id, self.project, self.stages)
         if self.makes_model:
             self._client.set_tag(run_id, MODEL_TAG, self._model_hash())
+        names.rename(self._client, run_id, self.project)
 
     @property
     def _client(self) -> "MlflowClient":
@@ -195,6 +196,7 @@ class Tracking:
             "mlflow.source.name": f"notebooks/{self.stage}.ipynb",
             "mlflow.source.type": "NOTEBOOK",
             OPENED_BY: self.file.run.token,
+            names.NAME_TAG: self.stage,
         }
         if self.takes_model:
             tags[MODEL_TAG] = self._model_hash()

@@ -9,7 +9,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
@@ -30,6 +30,7 @@ QUIET = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 HEALTH_TIMEOUT_S = 3
 LOCK_TIMEOUT_S = 60
 SQLITE = "sqlite:///"
+ARTIFACTS = "project:mlartifacts"  # below the folder of mlflow.db (plugins/mlflow_artifacts.py)
 # MLflow's page for training, not for chats
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
@@ -113,30 +114,36 @@ class Store:
             raise failure(what, "fix the store, then dvc repro") from error
 
     def experiment_id(self) -> str:
-        """The experiment, which is created when it does not exist; one process alone creates a new
-        SQLite file.
-        """
-        with self._first_use():
-            found = self.client.get_experiment_by_name(self.experiment)
-            return found.experiment_id if found else self._create_experiment()
-
-    def _first_use(self) -> AbstractContextManager[object]:
+        """The experiment, which is created when it does not exist."""
         if not self.uri.startswith(SQLITE):
-            return nullcontext()
+            return self._found_or_created(artifacts=None)
         from filelock import FileLock
 
         file = Path(self.uri.removeprefix(SQLITE))
-        return FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_TIMEOUT_S)
+        with FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_TIMEOUT_S):
+            if not file.exists():
+                self._create_file()
+            return self._found_or_created(ARTIFACTS)
 
-    def _create_experiment(self) -> str:
+    def _create_file(self) -> None:
+        """Creates the SQLite file, as MLflow's server does: with its own experiment, `Default`,
+        which else would keep its files in the folder in which this process happens to run.
+        """
+        _configure_mlflow()
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(self.uri, ARTIFACTS)
+
+    def _found_or_created(self, artifacts: str | None) -> str:
         from mlflow.exceptions import MlflowException
 
-        is_file = self.uri.startswith("sqlite:")
-        artifacts = (self.root / "mlartifacts").as_uri() if is_file else None
+        found: Any = self.client.get_experiment_by_name(self.experiment)
+        if found:
+            return found.experiment_id
         try:
             return self.client.create_experiment(self.experiment, artifacts, EXPERIMENT_TAGS)
         except MlflowException:  # another pipeline was faster
-            found: Any = self.client.get_experiment_by_name(self.experiment)
+            found = self.client.get_experiment_by_name(self.experiment)
             return found.experiment_id
 
 

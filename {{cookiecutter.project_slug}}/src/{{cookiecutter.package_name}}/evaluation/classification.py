@@ -1,5 +1,8 @@
 """The scores, baseline and plots of a classifier. y contains the index of each row's class in
 `schema.classes`.
+
+Scores are computed some thousand times for their intervals, so they are written in NumPy;
+scikit-learn's spend most of their time on checking its arguments. Tests compare both.
 """
 
 from collections.abc import Mapping
@@ -7,18 +10,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 from sklearn.calibration import calibration_curve
 from sklearn.dummy import DummyClassifier
-from sklearn.metrics import (
-    accuracy_score,
-    f1_score,
-    log_loss,
-    recall_score,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import f1_score, roc_curve
 
-from bakebook.contracts import Metrics, Schema
+from bakebook.contracts import Interval, Metrics, Schema
+from bakebook.models.intervals import bootstrap
 from bakebook.models.task import Holdout, Plot, Score, rounded
 from bakebook.params import Task as TaskName
 
@@ -29,9 +27,25 @@ MOST_POINTS = 500  # of a curve
 BINS = 10  # of confidences
 
 
+def accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    """The share of rows whose class was predicted."""
+    return float(np.mean(y == y_pred))
+
+
 def balanced_accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
     """The mean recall of the classes that occur among the rows."""
-    return recall_score(y, y_pred, labels=np.unique(y), average="macro", zero_division=0)
+    counts = confusion(y, y_pred, y_score.shape[1])
+    actual = counts.sum(axis=1)
+    is_present = actual > 0
+    return float(np.mean(counts.diagonal()[is_present] / actual[is_present]))
+
+
+def f1_macro(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    """The mean F1 of the classes that occur or are predicted."""
+    counts = confusion(y, y_pred, y_score.shape[1])
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    is_present = both > 0
+    return float(np.mean(2 * counts.diagonal()[is_present] / both[is_present]))
 
 
 def roc_auc(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
@@ -40,9 +54,29 @@ def roc_auc(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
     if len(present) < 2:
         return float("nan")
     if y_score.shape[1] == 2:
-        return roc_auc_score(y, y_score[:, 1])
-    areas = [roc_auc_score(y == place, y_score[:, place]) for place in present]
-    return float(np.mean(areas))
+        return _area(y == 1, y_score[:, 1])
+    return float(np.mean([_area(y == place, y_score[:, place]) for place in present]))
+
+
+def log_loss(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
+    """The mean negative logarithm of the probability that the actual class was given."""
+    given = y_score[np.arange(len(y)), y]
+    smallest = np.finfo(given.dtype).eps
+    return float(-np.mean(np.log(np.clip(given, smallest, 1 - smallest))))
+
+
+def confusion(y: np.ndarray, y_pred: np.ndarray, classes: int) -> np.ndarray:
+    """How many rows of each class (n) were predicted as each class: (classes, classes)."""
+    cells = y * classes + y_pred
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def _area(is_class: np.ndarray, y_score: np.ndarray) -> float:
+    """The share of pairs that are in the right order, ties as one half (Mann and Whitney, 1947)."""
+    ranks = rankdata(y_score)
+    positives = int(is_class.sum())
+    pairs = positives * (len(y_score) - positives)
+    return float((ranks[is_class].sum() - positives * (positives + 1) / 2) / pairs)
 
 
 def calibration_error(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
@@ -58,14 +92,6 @@ def calibration_error(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) ->
         distance = abs(confidence[in_bin].mean() - is_correct[in_bin].mean())
         error += distance * in_bin.mean()
     return float(error)
-
-
-def _f1_macro(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    return f1_score(y, y_pred, average="macro", zero_division=0)
-
-
-def _log_loss(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    return log_loss(y, y_score, labels=range(y_score.shape[1]))
 
 
 def confusion_rows(holdout: Holdout) -> pd.DataFrame:
@@ -113,13 +139,11 @@ class Classification:
 
     name: TaskName = "classification"
     scores: Mapping[str, Score] = {
-        "accuracy": Score(
-            lambda y, y_pred, y_score: accuracy_score(y, y_pred), more_is_better=True
-        ),
+        "accuracy": Score(accuracy, more_is_better=True),
         "balanced_accuracy": Score(balanced_accuracy, more_is_better=True),
-        "f1_macro": Score(_f1_macro, more_is_better=True),
+        "f1_macro": Score(f1_macro, more_is_better=True),
         "roc_auc": Score(roc_auc, more_is_better=True),
-        "log_loss": Score(_log_loss, more_is_better=False),
+        "log_loss": Score(log_loss, more_is_better=False),
         "calibration_error": Score(calibration_error, more_is_better=False),
     }
     scoring = "f1_macro"
@@ -174,6 +198,12 @@ class Classification:
         return rounded(
             {name: score.compute(actual, y_pred, y_score) for name, score in self.scores.items()}
         )
+
+    def intervals(self, holdout: Holdout, random_state: int) -> dict[str, Interval]:
+        computed = {name: score.compute for name, score in self.scores.items()}
+        y_pred = holdout.model.predict(holdout.X)
+        y_score = holdout.model.predict_proba(holdout.X)
+        return bootstrap(computed, holdout.y.to_numpy(), y_pred, y_score, random_state)
 
     def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
         classes = holdout.schema.classes or ()

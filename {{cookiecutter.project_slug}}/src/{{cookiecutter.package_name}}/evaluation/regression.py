@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyRegressor
-from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from bakebook.contracts import Metrics, Schema
+from bakebook.contracts import Interval, Metrics, Schema
+from bakebook.models.intervals import bootstrap
 from bakebook.models.task import Holdout, Plot, Score, rounded
 from bakebook.params import Task as TaskName
 
@@ -41,16 +42,30 @@ def error_by_decile(holdout: Holdout) -> pd.DataFrame:
     return rows.groupby(decile.rename("decile")).mean().round(6)
 
 
+def mae(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
+    """The mean absolute error."""
+    return float(np.mean(np.abs(y - y_pred)))
+
+
+def rmse(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
+    """The root of the mean squared error."""
+    return float(np.sqrt(np.mean((y - y_pred) ** 2)))
+
+
+def r2(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
+    """The share of the variance that the model explains; NaN when all rows have one value."""
+    total = np.sum((y - y.mean()) ** 2)
+    return float(1 - np.sum((y - y_pred) ** 2) / total) if total else float("nan")
+
+
 class Regression:
     """The task of predicting numbers; bakebook.models.task.Task describes each attribute."""
 
     name: TaskName = "regression"
     scores: Mapping[str, Score] = {
-        "mae": Score(lambda y, y_pred, _: mean_absolute_error(y, y_pred), more_is_better=False),
-        "rmse": Score(
-            lambda y, y_pred, _: root_mean_squared_error(y, y_pred), more_is_better=False
-        ),
-        "r2": Score(lambda y, y_pred, _: r2_score(y, y_pred), more_is_better=True),
+        "mae": Score(mae, more_is_better=False),
+        "rmse": Score(rmse, more_is_better=False),
+        "r2": Score(r2, more_is_better=True),
     }
     scoring = "r2"
     scoring_label = "R²"
@@ -102,6 +117,11 @@ class Regression:
         return rounded(
             {name: score.compute(y.to_numpy(), y_pred, None) for name, score in self.scores.items()}
         )
+
+    def intervals(self, holdout: Holdout, random_state: int) -> dict[str, Interval]:
+        computed = {name: score.compute for name, score in self.scores.items()}
+        y_pred = np.asarray(holdout.model.predict(holdout.X), dtype=np.float64)
+        return bootstrap(computed, holdout.y.to_numpy(), y_pred, None, random_state)
 
     def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
         quantiles = {"min": 0.0, "median": 0.5, "max": 1.0}

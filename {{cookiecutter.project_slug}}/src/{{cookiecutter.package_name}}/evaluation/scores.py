@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bakebook.contracts import Criterion, Metrics, RowCounts, SplitReport, Success
+from bakebook.contracts import Criterion, Interval, Metrics, RowCounts, SplitReport, Success
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.models.task import Holdout, Task
 from bakebook.params import Task as TaskName
@@ -26,9 +26,10 @@ def evaluate(
     train: tuple[pd.DataFrame, pd.Series],
     criteria: Mapping[str, float],
     report: SplitReport,
+    random_state: int = 0,
 ) -> Metrics:
     """Everything that `metrics.json` contains; `train` is X and y of the training rows, which the
-    baseline needs.
+    baseline needs, `random_state` the seed of the intervals.
     """
     task = task_of(holdout.schema.task)
     baseline = task.baseline(*train)
@@ -38,6 +39,7 @@ def evaluate(
         **details,
         rows=RowCounts(train=len(train[1]), test=len(holdout.y)),
         model=scores,
+        intervals=task.intervals(holdout, random_state),
         baseline=task.evaluate(baseline, holdout.X, holdout.y),
         warnings=report.warnings,
         success=judge(scores, criteria, task),
@@ -58,14 +60,15 @@ def judge(scores: Mapping[str, float], criteria: Mapping[str, float], task: Task
 
 
 def comparison(metrics: Metrics, task: Task) -> pd.DataFrame:
-    """One row per score: model, baseline, which of them is better, the criterion and whether it is
-    met.
+    """One row per score: the model's with its interval, the baseline's, which of them is better,
+    the criterion and whether it is met.
     """
     rows = {}
     for name, value in metrics.model.items():
         baseline = metrics.baseline.get(name)
         row = {
             "model": value,
+            "95 % interval": shown_interval(metrics.intervals.get(name)),
             "baseline": baseline,
             "better": _better(value, baseline, task.scores[name].more_is_better),
         }
@@ -75,6 +78,11 @@ def comparison(metrics: Metrics, task: Task) -> pd.DataFrame:
             row["met"] = criterion.passed
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("score")
+
+
+def shown_interval(interval: Interval | None) -> str:
+    """The interval as text: [0.896, 1.000]."""
+    return f"[{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
 
 
 def shown_success(success: Success) -> str:
