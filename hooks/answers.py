@@ -3,12 +3,14 @@
 A Jinja extension, so that a wrong answer is seen before cookiecutter makes a folder; a pre_gen hook comes after it.
 """
 
+import csv
 import json
 import keyword
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +21,9 @@ RESERVED = frozenset(Path(__file__).with_name("reserved_names.txt").read_text(en
 DEVICES = {"aux", "con", "nul", "prn"} | {f"{name}{number}" for name in ("com", "lpt") for number in range(10)}
 LONGEST = {"project_name": 80, "description": 500, "author_name": 120, "dataset": 2000, "target": 300}
 BUNDLED = "wine"
+LONGEST_HEADER = 65536  # bytes of a table that are read for its column names
+TITLE_LINES = 50
+SHOWN_COLUMNS = 12
 MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~])")
 
 
@@ -48,7 +53,8 @@ def accepted(answers: Mapping[str, str]) -> str:
         reason = refuse(answer)
         if reason:
             _stop(f"{name} {_shown(answer)} {reason}")
-    if answers["dataset"] == BUNDLED and (reason := _unfit_for_wine(answers)):
+    unfit = _unfit_for_wine if answers["dataset"] == BUNDLED else _unknown_target
+    if reason := unfit(answers):
         _stop(reason)
     return "yes"
 
@@ -131,6 +137,33 @@ def _unfit_for_wine(answers: Mapping[str, str]) -> str | None:
     if answers["task"] == "regression":
         return "task 'regression' does not fit the wine data, whose target is a class → task=auto"
     return None
+
+
+def _unknown_target(answers: Mapping[str, str]) -> str | None:
+    """Why the target is no column of the table, as far as the beginning of a text file shows."""
+    path = Path(answers["dataset"]).expanduser()
+    if path.suffix.lower() not in (".csv", ".tsv") or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        beginning = file.read(LONGEST_HEADER)
+    try:
+        lines = beginning.decode("utf-8-sig").splitlines()[:TITLE_LINES]
+    except UnicodeDecodeError:  # `nb data use` knows other encodings
+        return None
+    target = answers["target"].strip()
+    if any(target in fields for fields in _fields(lines)):
+        return None
+    header = max(_fields(lines[:1]), key=len, default=[])
+    near = get_close_matches(target, header, n=1)
+    remedy = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(header[:SHOWN_COLUMNS])}"
+    return f"target {_shown(target)} is not a column of {path.name} → {remedy}"
+
+
+def _fields(lines: list[str]) -> Iterator[list[str]]:
+    """The fields of each line by each delimiter; a title may stand above the header."""
+    for delimiter in ",;\t|":
+        for row in csv.reader(lines, delimiter=delimiter):
+            yield [field.strip() for field in row]
 
 
 CHECKS: dict[str, Callable[[str], str | None]] = {

@@ -171,6 +171,28 @@ def test_a_wrong_answer_is_refused_in_one_sentence_and_nothing_is_written(
     assert list(tmp_path.rglob("*")) in ([], [tmp_path / "inner"])
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_target_that_the_table_does_not_have_is_found_when_it_is_answered(tmp_path: Path, delimiter: str) -> None:
+    table = tmp_path / "houses.csv"
+    table.write_text(delimiter.join(["area", "a rooms", "price"]) + "\n" + delimiter.join("123") + "\n", "utf-8-sig")
+    answers = {"project_name": "Houses", "dataset": str(table)}
+    with pytest.raises(
+        SystemExit, match=r"^error: target 'pric' is not a column of houses\.csv → did you mean 'price'\?$"
+    ):
+        bake(tmp_path / "out", **answers, target="pric")
+    assert not (tmp_path / "out").exists()
+    assert bake(tmp_path / "out", **answers, target="price").is_dir()
+
+
+def test_a_target_below_a_title_or_in_another_encoding_is_left_to_the_command(tmp_path: Path) -> None:
+    titled = tmp_path / "titled.csv"
+    titled.write_text("Houses of 2024\n\narea,price\n1,2\n", "utf-8")
+    assert bake(tmp_path / "out", project_name="Titled", dataset=str(titled), target="price").is_dir()
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes("Größe,Preis\n1,2\n".encode("latin-1"))
+    assert bake(tmp_path / "out", project_name="Latin", dataset=str(latin), target="Größe").is_dir()
+
+
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "wine-cultivars").mkdir()
     (tmp_path / "wine-cultivars" / "mine.txt").write_text("mine", encoding="utf-8")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import LIBRARIES, Run, beside, commit, git
 from faults import within
 from servers import Service, answers, started
@@ -443,3 +444,27 @@ def test_commit_is_all_it_takes_to_be_clean(finished: Path) -> None:
         "models/signature.json",
     }
     assert tracked == kept | {"data/raw/wine.csv"}
+
+
+def test_another_estimator_is_one_command_and_drops_what_was_of_the_old_one_by_name(worked: Path, run: Run) -> None:
+    path = "sklearn.linear_model.LogisticRegression"
+    done = run(worked, "nb", "estimators", "--use", path)
+    assert done.returncode == 0, done.stderr
+    assert "n_estimators=100, min_samples_leaf=2" in done.stdout
+    values = yaml.safe_load((worked / "params.yaml").read_text("utf-8"))["train"]
+    assert (values["estimator"], values["hyperparameters"], values["search_space"]) == (path, {}, {})
+    assert repro(worked, run)[:2] == (0, AFTER_TRAIN)
+    name = "select name from runs where name like 'LogisticRegression%'"
+    assert len(rows(worked, name)) == 1
+
+
+def test_an_estimator_that_cannot_be_trained_is_refused_before_a_kernel_starts(worked: Path, run: Run) -> None:
+    before = (worked / "params.yaml").read_bytes()
+    wrong = run(worked, "nb", "estimators", "--use", "sklearn.ensemble.RandomForestRegressor")
+    assert (wrong.returncode, (worked / "params.yaml").read_bytes()) == (2, before)
+    replace("params.yaml", "sklearn.ensemble.RandomForestClassifier", "sklearn.ensemble.RandomForestClassifer")(worked)
+    fault = "there is no estimator 'sklearn.ensemble.RandomForestClassifer'"
+    stage = run(worked, "nb", "run", "train")
+    assert (stage.returncode, stage.stdout) == (2, "")
+    assert re.fullmatch(rf"error: params\.yaml:\d+: {fault} → did you mean .*\n", stage.stderr)
+    assert fault in run(worked, "nb", "check").stderr

@@ -22,6 +22,8 @@ Text = Annotated[str, MinLen(1)]
 Trials = Annotated[int, Ge(0)]
 Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
 
+# Of a column of a table; a datetime may be followed by its format
+DTYPES = ("number", "integer", "amount", "boolean", "datetime", "text")
 Format = Literal["csv", "json lines", "excel", "parquet"]
 Score = Literal[
     "accuracy",
@@ -42,6 +44,8 @@ Role = Literal[
 ]
 EXCLUDED_ROLES = ("identifier", "constant", "empty")  # columns that a model cannot learn from
 Split = Literal["random", "stratified", "group", "time"]
+# Dependency groups with estimators, named after what they install
+GROUPS = ("lightgbm", "xgboost", "torch")
 Search = Literal["none", "grid", "random", "optuna", "automl"]
 
 

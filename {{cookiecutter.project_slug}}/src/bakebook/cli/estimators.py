@@ -13,9 +13,18 @@ def list_estimators(
     task: Annotated[
         str, typer.Argument(help="classification or regression; empty: that of params.yaml.")
     ] = "",
+    use: Annotated[
+        str,
+        typer.Option(help="Write this estimator to params.yaml, with its default hyperparameters."),
+    ] = "",
 ) -> None:
-    """List what `train: estimator` can be, and which estimators export to ONNX."""
+    """List what `train: estimator` can be, and which estimators export to ONNX; or choose one."""
     with reported():
+        if use:
+            from bakebook.search.choice import use_estimator
+
+            typer.echo("\n".join(use_estimator(ROOT, use)))
+            return
         from bakebook.contract.project import load, package_name
         from bakebook.models.onnx_support import listed
         from bakebook.params import Task
@@ -34,6 +43,6 @@ def list_estimators(
 def winner() -> None:
     """Write the model that the last search found to params.yaml, and turn the search off."""
     with reported():
-        from bakebook.search.winner import take_winner
+        from bakebook.search.choice import take_winner
 
         typer.echo("\n".join(take_winner(ROOT)))

@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from bakebook.contract import annotations, notebooks
+from bakebook.contract import annotations, estimator, notebooks, roles
 from bakebook.contract.dependencies import derived, is_derived
 from bakebook.contract.imports import unknown_imports
 from bakebook.contract.own_columns import check_own_columns, path_of
@@ -13,6 +13,8 @@ from bakebook.errors import BadInput, did_you_mean
 RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`, not a stage
 SETTINGS = {"stage_timeout": "Positive", "keep_warm": "Seconds"}
 COSTS_TIME_ONLY = "keep_warm"  # a wrong value makes a stage slow, and does not stop it
+# What the values of a section mean, beyond their types
+BY_MEANING = {roles.STAGE: roles.check_roles, estimator.STAGE: estimator.check_estimator}
 SYNC = "nb sync"  # the remedy of every fault that can be fixed automatically
 
 
@@ -26,6 +28,8 @@ def check(project: Project) -> list[Fault]:
     for name in project.notebooks:
         faults += _form(project, name)
     faults += check_own_columns(project)
+    for check_meaning in BY_MEANING.values():
+        faults += check_meaning(project)
     project.sources.remember()
     return faults
 
@@ -41,6 +45,8 @@ def require(project: Project, name: str) -> None:
     faults = [*_settings(project, ignored=COSTS_TIME_ONLY), *_stage(project, name)]
     if not faults and _uses_own_columns(project, name):
         faults += check_own_columns(project)
+    if not faults and name in BY_MEANING:
+        faults += BY_MEANING[name](project)
     if faults:
         first = faults[0]
         more = f" (and {len(faults) - 1} more: nb check)" if len(faults) > 1 else ""

@@ -175,7 +175,7 @@ def _columns(project: Project, tree: ast.Module) -> Found:
         if bool(column.learns_from) != column.takes_learned:
             what = f"{column.name} needs both: learn=(…) and a parameter *, {LEARNED}"
             yield column.line, what, "docs/columns.md has an example"
-        known.setdefault(column.name, _dtype(column.returns))
+        known.setdefault(column.name, dtype_of(column.returns))
 
 
 def _names(column: OwnColumn, known: dict[str, str], target: object) -> Found:
@@ -208,7 +208,7 @@ def _types(column: OwnColumn, known: dict[str, str]) -> Found:
             yield column.line, what, f"write {' or '.join([*fitting, 'str'])}"
 
 
-def _dtype(returns: str) -> str:
+def dtype_of(returns: str) -> str:
     fitting = {"int": "integer", "float": "number", "bool": "boolean", "datetime": "datetime"}
     return fitting.get(returns, "text")
 

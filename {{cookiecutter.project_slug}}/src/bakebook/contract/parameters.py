@@ -11,6 +11,9 @@ from bakebook.errors import did_you_mean
 
 CELL = 'a line `p = stage("{stage}")` and one `name: type = p["name"]` for each parameter'
 
+# YAML reads nothing as null
+EMPTY = {"dict": "{}", "list": "[]"}
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -120,7 +123,11 @@ def _value(stage: str, values: Any, parameter: notebooks.Parameter) -> Faults:
         what = f"parameter '{key}' has the unknown type '{annotation}' ({error})"
         yield Fault(notebook, what, "src/bakebook/params.py lists the types")
         return
-    if found:
+    if value is None and annotation.startswith(tuple(EMPTY)):
+        empty = EMPTY[annotation[:4]]
+        what = f"{stage}.{key} is empty"
+        yield Fault(place(values, key), what, f"write {key}: {empty}")
+    elif found:
         parameter_path = ".".join([stage, key, *found.path])
         what = f"{parameter_path} is {found.shown} but should be {found.expected}"
         yield Fault(place(values, key), what, f"fix it ({annotation})")

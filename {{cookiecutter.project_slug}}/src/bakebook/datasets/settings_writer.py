@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from bakebook.contract.own_columns import own_columns
 from bakebook.contract.project import Project
+from bakebook.contract.roles import fits
 from bakebook.contract.yaml_files import append, remove, rename, set_all
 from bakebook.contracts import ReadOptions
 from bakebook.datasets.changes import Changes
@@ -19,15 +20,8 @@ from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
 from bakebook.models.task import Task
 from bakebook.params import EXCLUDED_ROLES
-from bakebook.tables.dtypes import NUMERIC_DTYPES
 from bakebook.tables.roles import Proposal
 
-# The dtypes that a role allows; `categorical` allows every dtype but datetime, others allow all
-DTYPES_OF_ROLES = {
-    "numeric": NUMERIC_DTYPES,
-    "datetime": ("datetime",),
-    "boolean": ("boolean", *NUMERIC_DTYPES),
-}
 OBVIOUS_ROLES = ("numeric", "boolean", "datetime")  # which need no reason
 
 
@@ -78,14 +72,6 @@ def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Pr
     for name, role in known.items():
         if name not in own and not fits(role, options.columns[name]):
             known[name] = roles[name].choice
-
-
-def fits(role: str, dtype: str) -> bool:
-    """Whether a column of the dtype can have the role."""
-    name = dtype.split()[0]
-    if role in DTYPES_OF_ROLES:
-        return name in DTYPES_OF_ROLES[role]
-    return role != "categorical" or name != "datetime"
 
 
 def write_roles(project: Project, target: str, task: str, roles: Mapping[str, Proposal]) -> None:

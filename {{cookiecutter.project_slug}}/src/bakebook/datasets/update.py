@@ -8,6 +8,7 @@ from pathlib import Path
 from bakebook.artifacts import read_json
 from bakebook.contract.own_columns import own_columns
 from bakebook.contract.project import Project
+from bakebook.contract.roles import fits
 from bakebook.datasets import settings_writer
 from bakebook.datasets.changes import Changes
 from bakebook.datasets.understanding import Understood
@@ -116,7 +117,7 @@ def _retyped(project: Project, understood: Understood) -> list[str]:
         line = f"  retyped  {name}: {dtype} → {new}"
         role = roles.get(old)
         is_input = name in understood.roles  # and not the new target
-        if role and is_input and not settings_writer.fits(role, new):
+        if role and is_input and not fits(role, new):
             line += f", role {role} → {understood.roles[name].choice}"
         found.append(line)
     return found

@@ -13,10 +13,8 @@ from sklearn.pipeline import Pipeline
 
 from bakebook.contracts import Trained
 from bakebook.errors import BadInput, did_you_mean, first_line
-from bakebook.params import Search, Task
+from bakebook.params import GROUPS, Search, Task
 
-# Dependency groups of pyproject.toml, named after what they install
-GROUPS = ("lightgbm", "xgboost", "torch")
 # What makes a family quiet, and its results the same on any number of threads
 SETTINGS: dict[str, dict[str, object]] = {
     "lightgbm": {"verbose": -1, "deterministic": True, "force_row_wise": True},

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 
 from sklearn.utils import all_estimators
 
-from bakebook.models.estimators import GROUPS, dotted
-from bakebook.params import Task
+from bakebook.models.estimators import dotted
+from bakebook.params import GROUPS, Task
 
 EXPORTED = "exports to ONNX"
 # Why an estimator failed on some table. Every other one listed was exported from tables with gaps,

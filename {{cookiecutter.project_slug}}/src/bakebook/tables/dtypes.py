@@ -12,12 +12,11 @@ import pyarrow.compute as pc
 
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, first_line
+from bakebook.params import DTYPES
 from bakebook.tables.columns import is_text, refuse, without_markers
 from bakebook.tables.times import convert_times
 from bakebook.tables.values import BOOLEANS, GREATEST_FLOAT32, as_text
 
-# A datetime may be followed by its format
-DTYPES = ("number", "integer", "amount", "boolean", "datetime", "text")
 NUMERIC_DTYPES = ("number", "integer", "amount")
 DELIMITERS = ",;\t|"
 EXACT = 2**53  # a float cannot tell greater whole numbers apart

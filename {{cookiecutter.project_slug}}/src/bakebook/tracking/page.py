@@ -48,8 +48,9 @@ def show_runs(root: Path, port: int) -> None:
     options = ["--backend-store-uri", store.uri, "--host", HOST, "--port", str(port), *QUICK]
     command = [sys.executable, "-m", "mlflow", "server", *options]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server ends with this command
-    quiet = {"stdout": subprocess.DEVNULL}  # what goes wrong is on stderr
-    with subprocess.Popen(command, env=VARIABLES | os.environ, **quiet) as server:
+    variables = VARIABLES | os.environ
+    # What goes wrong is on stderr
+    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as server:
         Thread(target=_announce, args=(store, port, server), daemon=True).start()
         try:
             server.wait()
