@@ -45,6 +45,15 @@ def columns(table: pd.DataFrame, roles: Mapping[str, str], target: str) -> Figur
     return _grid(shown[:MOST_COLUMNS], draw, title)
 
 
+def report(table: pd.DataFrame) -> object:
+    """skrub's interactive report of the table, or a sentence that says how to get it."""
+    try:
+        from skrub import TableReport
+    except ImportError:
+        return "skrub is not installed: uv sync --group skrub, then restart the kernel."
+    return TableReport(table, verbose=0)
+
+
 def information(X: pd.DataFrame, y: pd.Series, schema: Schema) -> pd.DataFrame:
     """The mutual information of each input with the target, in bits, the greatest first: input,
     information.

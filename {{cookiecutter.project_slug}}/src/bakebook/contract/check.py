@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from bakebook.contract import annotations, estimator, notebooks, roles
 from bakebook.contract.dependencies import derived, is_derived
 from bakebook.contract.imports import unknown_imports
+from bakebook.contract.missing import way_back
 from bakebook.contract.own_columns import check_own_columns, path_of
 from bakebook.contract.parameters import Fault, Faults, check_parameters, place
 from bakebook.contract.project import Project
@@ -53,11 +54,14 @@ def require(project: Project, name: str) -> None:
         raise BadInput(f"{first.where}: {first.what}", first.remedy + more)
     if name not in project.notebooks:
         raise BadInput(f"stage '{name}' runs its own command, not a notebook", f"dvc repro {name}")
+    made = _made(project)
     for path in project.files(name, "deps"):
         if not (project.root / path).exists():
-            raise BadInput(
-                f"stage '{name}' needs {path}, which does not exist yet", f"dvc repro {name}"
-            )
+            if path in made:
+                what = f"stage '{name}' needs {path}, which does not exist yet"
+                raise BadInput(what, f"dvc repro {name}")
+            remedy = way_back(project.root, path) or "fix the path in dvc.yaml or params.yaml"
+            raise BadInput(f"stage '{name}' needs {path}, which does not exist", remedy)
 
 
 def _unknown_table(project: Project) -> Fault | None:
@@ -146,8 +150,9 @@ def _missing_notebook(project: Project, name: str) -> Faults:
     """A stage whose command is not `nb run` needs no notebook."""
     if name in project.notebook_stages():
         loose = set(project.notebooks) - set(project.stages)
-        remedy = did_you_mean(name, loose) or "restore it from git"
-        what = f"stage '{name}' has no notebook notebooks/{name}.ipynb"
+        path = f"notebooks/{name}.ipynb"
+        remedy = way_back(project.root, path) or did_you_mean(name, loose) or f"nb new {name}"
+        what = f"stage '{name}' has no notebook {path}"
         yield Fault(place(project.stages, name, "dvc.yaml"), what, remedy)
 
 
@@ -164,7 +169,9 @@ def _imports(project: Project, name: str) -> Faults:
     statements = notebooks.statements(project.notebooks[name])
     for missing in unknown_imports(statements, source, source):
         where = f"notebooks/{name}.ipynb"
-        yield Fault(where, f"imports {missing}, which does not exist", "fix the import")
+        file = f"src/{missing.replace('.', '/')}.py"
+        remedy = way_back(project.root, file) or "fix the import"
+        yield Fault(where, f"imports {missing}, which does not exist", remedy)
 
 
 def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
@@ -179,17 +186,17 @@ def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
             )
     for number, path in enumerate(declared):
         where = f"dvc.yaml:{stage['deps'].lc.item(number)[0] + 1}"
-        if is_derived(project, path) and path not in needed:
+        exists = (project.root / path).exists()
+        if is_derived(project, path) and path not in needed and exists:
             yield Fault(
                 where, f"stage '{name}' depends on {path}, which its notebook does not use", SYNC
             )
-        elif path not in made and not (project.root / path).exists():
-            remedy = did_you_mean(path, made) or "fix the path"
-            yield Fault(
-                where,
-                f"stage '{name}' depends on {path}, which neither exists nor is written by a stage",
-                remedy,
+        elif path not in made and not exists:
+            what = (
+                f"stage '{name}' depends on {path}, which neither exists nor is written by a stage"
             )
+            remedy = way_back(project.root, path) or did_you_mean(path, made) or "fix the path"
+            yield Fault(where, what, remedy)
 
 
 def _lists(project: Project, name: str) -> Faults:

@@ -77,7 +77,7 @@ def _fault(project: Project, path: str, task: object) -> tuple[str, str] | None:
 
 def _names(project: Project, path: str, section: str, values: Any) -> Faults:
     """Names that are no hyperparameters of the estimator."""
-    known = _hyperparameters(project, path)
+    known = hyperparameters_of(project, path)
     if known is None or not isinstance(values, dict):
         return
     for name in values:
@@ -155,7 +155,7 @@ def _missing_group(file: Path | None) -> str | None:
     return missing[0] if missing else None
 
 
-def _hyperparameters(project: Project, path: str) -> set[str] | None:
+def hyperparameters_of(project: Project, path: str) -> set[str] | None:
     """The names that the class takes; None where its source does not show them."""
     module, _, name = path.rpartition(".")
     folder = _folder(project, module.partition(".")[0])

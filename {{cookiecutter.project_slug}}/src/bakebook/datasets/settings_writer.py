@@ -99,7 +99,9 @@ def write_training(project: Project, defaults: Task) -> None:
     train["scoring"] = defaults.scoring
     train["search"] = "none"
     _refill(train["hyperparameters"], defaults.first_hyperparameters)
-    project.pipeline["plots"] = [plot.for_dvc() for plot in defaults.plots]
+    charts = [plot.for_dvc() for plot in defaults.plots]
+    figures = [f"reports/plots/{plot.png}" for plot in defaults.plots]  # shown without a network
+    project.pipeline["plots"] = [*charts, *figures]
 
 
 def write_description(

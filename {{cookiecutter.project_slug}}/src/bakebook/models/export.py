@@ -21,7 +21,7 @@ from bakebook.contracts import (
     Signature,
 )
 from bakebook.errors import CheckFailed
-from bakebook.models.columns import Columns
+from bakebook.models.columns import Columns, NotComputed
 from bakebook.models.converters import register, with_float32_thresholds
 from bakebook.models.encoding import TensorType, tensor_types
 from bakebook.models.runtime import Model, Prediction
@@ -104,15 +104,20 @@ def signature(
 
 
 def with_examples(model: Model, table: pd.DataFrame, most: int = 5) -> Signature:
-    """The model's signature with a few rows of the table and their predictions, by which a copy can
-    be checked.
+    """The model's signature with a few made-up rows and their predictions, by which a copy can be
+    checked.
+
+    Each takes its values from different rows of the table, because git and the service show them:
+    no row of a person leaves with the model. One that a column of `columns.py` rejects is left out.
     """
     names = [column.name for column in model.signature.inputs]
     places = np.unique(np.linspace(0, len(table) - 1, most).astype(int))
-    rows = [_plain_row(row) for row in table[names].iloc[places].to_dict("records")]
-    prediction = model.predict({name: [row[name] for row in rows] for name in names})
-    examples = tuple(_example(model, row, prediction, place) for place, row in enumerate(rows))
-    return model.signature.model_copy(update={"examples": examples})
+    columns = {}
+    for number, name in enumerate(names):
+        columns[name] = table[name].iloc[(places + number) % len(table)].array
+    rows = [_plain_row(row) for row in pd.DataFrame(columns).to_dict("records")]
+    examples = [example for row in rows if (example := _example(model, row)) is not None]
+    return model.signature.model_copy(update={"examples": tuple(examples)})
 
 
 def compare(
@@ -182,16 +187,16 @@ def _sent(schema: Schema, reading: ReadOptions) -> tuple[Input, ...]:
     return tuple(sent)
 
 
-def _example(model: Model, row: Mapping[str, Any], prediction: Prediction, place: int) -> Example:
+def _example(model: Model, row: Mapping[str, Any]) -> Example | None:
+    try:
+        prediction = model.predict({name: [value] for name, value in row.items()})
+    except NotComputed:
+        return None
     probabilities = None
     if prediction.probabilities is not None and model.classes is not None:
-        probabilities = dict(
-            zip(model.classes, prediction.probabilities[place].tolist(), strict=True)
-        )
+        probabilities = dict(zip(model.classes, prediction.probabilities[0].tolist(), strict=True))
     return Example(
-        inputs=dict(row),
-        predicted=_plain(prediction.values[place]),
-        probabilities=probabilities,
+        inputs=dict(row), predicted=_plain(prediction.values[0]), probabilities=probabilities
     )
 
 

@@ -34,6 +34,7 @@ from bakebook.runner.processes import alone
 from bakebook.tracking import open_runs
 from bakebook.tracking.open_runs import OpenRunFile
 
+NEW_ENVIRONMENT = "uv venv --clear, then uv sync"
 LEAST_FREE_BYTES = 500 * 2**20  # below which a pipeline is likely to stop halfway
 MANIFEST = "manifest.json"  # the hashes of the library's files when the project was created
 MOST_NAMED = 5  # files in a message
@@ -78,8 +79,13 @@ def _environment(root: Path) -> Findings:
                 f"{program} is not on the PATH",
                 "install git; the others come with uv run nb doctor",
             )
-    if root / "src" not in LIBRARY.parents:
-        yield Finding(f"'{LIBRARY.name}' is not installed from this folder", "uv sync")
+    origin = _origin_of_scripts()
+    if origin != Path(sys.prefix):
+        what = f"this environment was copied or moved: its programs start {origin}"
+        yield Finding(what, NEW_ENVIRONMENT)
+    elif root / "src" not in LIBRARY.parents:
+        what = f"this environment runs the library of another folder, {LIBRARY.parents[1]}"
+        yield Finding(what, "uv sync, then uv run nb doctor")
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
         yield Finding(
             f"this environment uses Python {sys.version.split()[0]}, which is not supported",
@@ -89,6 +95,19 @@ def _environment(root: Path) -> Findings:
     if free < LEAST_FREE_BYTES:
         what = f"only {free // 2**20} MB are free on this disk"
         yield Finding(what, "make room, for instance: dvc gc --workspace")
+
+
+def _origin_of_scripts() -> Path:
+    """The environment that DVC's script starts; this one where it cannot be read, as on Windows."""
+    script = Path(sys.executable).with_name("dvc")
+    try:
+        with script.open("rb") as file:
+            first = file.readline().decode("utf-8", "replace")
+    except OSError:
+        return Path(sys.prefix)
+    if not first.startswith("#!") or "/bin/" not in first:
+        return Path(sys.prefix)
+    return Path(first.removeprefix("#!").strip()).parents[1]
 
 
 def _library(root: Path) -> Findings:

@@ -1,14 +1,19 @@
 """Writes into params.yaml which model to train: `nb winner`, `nb estimators --use`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml.comments import CommentedMap
 
 from bakebook.artifacts import read
-from bakebook.contract.estimator import SEARCHES_OF_A_SPACE, check_path
+from bakebook.contract.estimator import (
+    SEARCHES_OF_A_SPACE,
+    check_path,
+    hyperparameters_of,
+)
 from bakebook.contract.project import load, write_params
-from bakebook.contract.yaml_files import set_all
+from bakebook.contract.yaml_files import remove, set_all
 from bakebook.contracts import Trained
 from bakebook.errors import BadInput
 from bakebook.paths import ROOT, TRAINED
@@ -41,35 +46,39 @@ def take_winner(root: Path) -> list[str]:
 def use_estimator(root: Path, path: str) -> list[str]:
     """Sets the estimator, with the library's defaults, and returns lines for the user.
 
-    Hyperparameters and the search space are those of the estimator before, so they go, and a search
-    of them is turned off. Raises BadInput for an estimator that does not exist or does not fit.
+    The hyperparameters belonged to the estimator before, so they go; of the search space, those
+    stay that the new one has too. Raises BadInput for an estimator that does not exist or does not
+    fit the task.
     """
     project = load(root)
     check_path(project, path)
     train = project.section("train", "estimator", "search")
-    before = train["estimator"]
-    train["estimator"] = path
     lines = [f"params.yaml: train.estimator is {path}, with its defaults"]
-    for section in ("hyperparameters", "search_space"):
-        values = train.get(section)
-        if values:
-            named = ", ".join(f"{name}={value}" for name, value in plain_values(values))
-            lines.append(f"removed from {section}, which {before} had: {named}")
-            train[section] = CommentedMap()
-            train[section].fa.set_flow_style()
-    if train["search"] in SEARCHES_OF_A_SPACE:
+    train["estimator"] = path
+    known = hyperparameters_of(project, path) or set()
+    lines += _emptied(train, "hyperparameters", kept=set())
+    lines += _emptied(train, "search_space", kept=known)
+    if train["search"] in SEARCHES_OF_A_SPACE and not train["search_space"]:
         lines.append(f"search: none (it was {train['search']}, and its space is empty now)")
         train["search"] = "none"
     write_params(project)
     return [*lines, "Next: dvc repro"]
 
 
-def plain_values(values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Names and values as Python writes them, without ruamel's own types."""
-    for name, value in values.items():
-        if isinstance(value, list):
-            yield name, list(value)
-        elif isinstance(value, dict):
-            yield name, dict(value)
-        else:
-            yield name, value
+def _emptied(train: Any, section: str, kept: Collection[str]) -> list[str]:
+    """Removes from a mapping what is not kept; a line that says what that was."""
+    values = train.get(section) or CommentedMap()
+    gone = {name: value for name, value in values.items() if name not in kept}
+    if not gone:
+        return []
+    for name in gone:
+        remove(values, name)
+    if not values:
+        train[section] = CommentedMap()
+        train[section].fa.set_flow_style()
+    shown = ", ".join(f"{name}={_plain(value)}" for name, value in gone.items())
+    return [f"removed from {section}: {shown}"]
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, list) else value

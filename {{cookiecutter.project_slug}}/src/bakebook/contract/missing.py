@@ -1,0 +1,30 @@
+"""How a file that should be there comes back."""
+
+import subprocess
+from pathlib import Path
+
+from bakebook.errors import did_you_mean
+
+
+def way_back(root: Path, path: str) -> str:
+    """The command that restores the file from git or DVC; else the name of a file beside it that
+    was probably meant, else nothing.
+    """
+    if _git(root, "ls-files", "--error-unmatch", path):
+        return f"git restore {path}"
+    if _git(root, "cat-file", "-e", f"HEAD:./{path}"):
+        return f"git checkout HEAD -- {path}"
+    if (root / f"{path}.dvc").is_file():
+        return f"dvc checkout {path}.dvc, or dvc pull {path}.dvc"
+    folder = (root / path).parent
+    beside = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+    near = did_you_mean(Path(path).name, beside, cutoff=0.7)
+    return near.replace("'", f"'{Path(path).parent.as_posix()}/", 1)
+
+
+def _git(root: Path, *arguments: str) -> bool:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
