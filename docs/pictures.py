@@ -1,6 +1,7 @@
-"""The README's pictures, made from the demo: the pipeline, a figure of a notebook, the model card, a page to label on.
+"""The pictures of README and guide, made from the demo: the pipeline, a column of one's own in the importance plot,
+the model card, a page to label on, MLflow's table of trainings.
 
-Run `uv run nox -s demo` first, then `uv run nox -s pictures`. Card and page are drawn by Chromium.
+Run `uv run nox -s demo` first, then `uv run nox -s pictures`. Cards and pages are drawn by Chromium.
 """
 
 import base64
@@ -37,7 +38,10 @@ def main() -> None:
         sys.exit("error: there is no demo → uv run nox -s demo")
     PICTURES.mkdir(exist_ok=True)
     pipeline()
-    notebook_figure("evaluate", "importance-plot", PICTURES / "importance.png")
+    with tempfile.TemporaryDirectory() as folder:
+        project = with_own_column(Path(folder))
+        notebook_figure(project, "evaluate", "importance-plot", PICTURES / "importance.png")
+        runs_page(project)
     card()
     label_page()
 
@@ -63,9 +67,29 @@ def pipeline() -> None:
     figure.savefig(PICTURES / "pipeline.png", dpi=130, metadata={"Software": None})
 
 
-def notebook_figure(stage: str, cell: str, target: Path) -> None:
+def with_own_column(folder: Path) -> Path:
+    """A copy of the demo that has run with the column of the README."""
+    project = Path(shutil.copytree(DEMO, folder / DEMO.name, ignore=shutil.ignore_patterns(".venv")))
+    readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
+    code = readme.partition("```python\n")[2].partition("```")[0]
+    (project / "src" / "wine_cultivars" / "columns.py").write_text(code, encoding="utf-8")
+    subprocess.run([program("dvc"), "repro", "--quiet"], cwd=project, env=variables(project), check=True)
+    return project
+
+
+def program(name: str) -> Path:
+    return DEMO / ".venv" / ("Scripts" if os.name == "nt" else "bin") / name
+
+
+def variables(project: Path) -> dict[str, str]:
+    """The demo's environment, with the sources of a copy."""
+    path = f"{program('nb').parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(project / "src")}
+
+
+def notebook_figure(project: Path, stage: str, cell: str, target: Path) -> None:
     """The picture that a cell of an executed notebook shows."""
-    notebook = json.loads((DEMO / "reports" / "notebooks" / f"{stage}.ipynb").read_text(encoding="utf-8"))
+    notebook = json.loads((project / "reports" / "notebooks" / f"{stage}.ipynb").read_text(encoding="utf-8"))
     (outputs,) = [one["outputs"] for one in notebook["cells"] if one["id"] == cell]
     target.write_bytes(base64.b64decode(outputs[0]["data"]["image/png"]))
 
@@ -80,13 +104,28 @@ def card() -> None:
         draw(page.as_uri(), PICTURES / "card.png", "870,900")
 
 
+def runs_page(project: Path) -> None:
+    """MLflow's table of trainings, as `nb runs` opens it, after two more of them."""
+    for trees in (20, 300):
+        set_trees = ["--set-param", f"train.hyperparameters.n_estimators={trees}"]
+        command = [program("dvc"), "exp", "run", "--quiet", *set_trees]
+        subprocess.run(command, cwd=project, env=variables(project), check=True)
+    command = [program("nb"), "runs", f"--port={PORT + 1}"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=project, env=variables(project), stdout=pipe, text=True) as server:
+        try:
+            assert server.stdout  # noqa: S101 - a pipe
+            draw(server.stdout.readline().strip(), PICTURES / "runs.png", "1700,640", patience_ms=20_000)
+        finally:
+            server.terminate()
+
+
 def label_page() -> None:
     """The queue of what was predicted and waits for a label."""
     examples = json.loads((DEMO / "models" / "signature.json").read_text(encoding="utf-8"))["examples"]
     with tempfile.TemporaryDirectory() as folder:
-        told = os.environ | {"NB_STATE": folder, "NB_PORT": str(PORT), "PYTHONPATH": str(DEMO / "src")}
-        program = DEMO / ".venv" / ("Scripts" if os.name == "nt" else "bin") / "nb"
-        service = subprocess.Popen([program, "serve"], cwd=DEMO, env=told, stdout=subprocess.DEVNULL)
+        told = variables(DEMO) | {"NB_STATE": folder, "NB_PORT": str(PORT)}
+        service = subprocess.Popen([program("nb"), "serve"], cwd=DEMO, env=told, stdout=subprocess.DEVNULL)
         try:
             rows = json.dumps([example["inputs"] for example in examples]).encode()
             predict = Request(f"http://127.0.0.1:{PORT}/predict", rows, {"Content-Type": "application/json"})
@@ -101,14 +140,14 @@ def label_page() -> None:
             service.wait(timeout=30)
 
 
-def draw(address: str, target: Path, size: str) -> None:
+def draw(address: str, target: Path, size: str, patience_ms: int = 3000) -> None:
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if not chromium:
         sys.exit("error: there is no Chromium to draw with → install it")
     quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     with tempfile.TemporaryDirectory() as folder:
         how = [f"--user-data-dir={folder}", "--hide-scrollbars", f"--window-size={size}", f"--screenshot={target}"]
-        how += ["--virtual-time-budget=3000"]  # until all of it is painted
+        how += [f"--virtual-time-budget={patience_ms}"]  # until all of it is painted
         subprocess.run([chromium, *quiet, *how, address], check=True, capture_output=True)
 
 

@@ -323,7 +323,11 @@ FILE_LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 
 EXTRA = "(paths.ROOT / 'data' / 'extra.csv')"
 FAILURES = [
     Failure(
-        "raises-after-half-its-outputs", "prepare", 1, ("code cell 9", "ValueError: odd"), end="raise ValueError('odd')"
+        "raises-after-half-its-outputs",
+        "prepare",
+        1,
+        ("code cell 10", "ValueError: odd"),
+        end="raise ValueError('odd')",
     ),
     Failure(
         "raises-after-half-a-file",
@@ -349,7 +353,7 @@ FAILURES = [
         "writes-unseen-by-python",
         "prepare",
         1,
-        ("prepare writes data/extra.csv in code cell 9, which it does not declare",),
+        ("prepare writes data/extra.csv in code cell 10, which it does not declare",),
         end=f"import pyarrow.csv as c; c.write_csv(__import__('pyarrow').table({{'a': [1]}}), str({EXTRA}))",
     ),
 ]

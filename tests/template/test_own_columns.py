@@ -283,3 +283,30 @@ def test_labels_of_the_service_and_a_renamed_column_are_learned_from(
     counts = json.loads((sailed / "reports" / "metrics.json").read_text("utf-8"))["rows"]
     assert sum(counts.values()) == 310  # the labels came along, under the new name
     assert run(sailed, "python", "-c", MISSING).stdout == "0\n"
+
+
+def test_expectations_about_ones_own_columns_stop_prepare_and_are_checked_for_their_names(
+    sailed: Path, run: Run
+) -> None:
+    def expect(column: str, most: int) -> None:
+        expectation = {
+            "type": "expect_column_values_to_be_between",
+            "kwargs": {"column": column, "min_value": 1, "max_value": most},
+        }
+        content = {"name": "columns", "expectations": [expectation]}
+        (sailed / "expectations" / "columns.json").write_text(json.dumps(content), "utf-8")
+
+    expect("FamilySize", 15)
+    assert repro(sailed, run)[:2] == (0, {"prepare"})  # with the same rows
+    assert "column values to be between" in (sailed / "reports/notebooks/prepare.ipynb").read_text("utf-8")
+    expect("FamilySize", 2)
+    stopped = run(sailed, "nb", "run", "prepare")
+    assert stopped.returncode == 3
+    last = stopped.stderr.splitlines()[-1]
+    assert "1 expectation fails, first: column values to be between (FamilySize)" in last
+    assert last.endswith("→ fix columns.py or expectations/columns.json")
+    expect("FamilySiz", 15)
+    fault = (
+        "expectations/columns.json: expects 'FamilySiz', which columns.py does not define → did you mean 'FamilySize'?"
+    )
+    assert run(sailed, "nb", "check").stderr == f"{fault}\n"

@@ -26,6 +26,7 @@ TEST = ROOT / "data" / "processed" / "test.parquet"
 SCHEMA = ROOT / "data" / "processed" / "schema.json"
 
 SUITE = ROOT / "expectations" / "suite.json"
+OWN_SUITE = ROOT / "expectations" / "columns.json"
 SUITE_DRAFT = ROOT / "expectations" / "draft.json"
 
 MODEL = ROOT / "models" / "model.joblib"

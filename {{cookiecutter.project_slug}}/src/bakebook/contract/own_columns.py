@@ -3,6 +3,7 @@ return, without running them.
 """
 
 import ast
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -15,6 +16,8 @@ from bakebook.contract.project import Project
 from bakebook.errors import did_you_mean
 
 DECORATOR = "column"
+EXPECTATIONS = "expectations/columns.json"
+TABLES_OWN = "expectations/suite.json"
 LEARNED = "learned"
 TYPES = ("int", "float", "bool", "str", "datetime")
 # The dtypes of a table whose values a function can take as a type; any can be taken as str
@@ -111,6 +114,24 @@ def check_own_columns(project: Project) -> Faults:
     shown = path.relative_to(project.root).as_posix()
     for line, what, remedy in (*_impure(tree), *_columns(project, tree)):
         yield Fault(f"{shown}:{line}", what, remedy)
+    yield from _expected(project, [column.name for column in _defined(tree)])
+
+
+def _expected(project: Project, own: list[str]) -> Faults:
+    """Expectations about columns that `columns.py` does not define."""
+    path = project.root / EXPECTATIONS
+    if not path.is_file():
+        return
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))["expectations"]
+        named = [one.get("kwargs", {}).get("column") for one in listed]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield Fault(EXPECTATIONS, "is no suite of expectations", "git diff shows what changed")
+        return
+    for name in named:
+        if name is not None and name not in own:
+            remedy = did_you_mean(name, own) or f"{TABLES_OWN} is for columns of the table"
+            yield Fault(EXPECTATIONS, f"expects '{name}', which columns.py does not define", remedy)
 
 
 Found = Iterator[tuple[int, str, str]]  # line, what, remedy

@@ -1,7 +1,7 @@
 """Checks a table against its data contract with Great Expectations."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -10,24 +10,31 @@ import pandas as pd
 from bakebook.contracts import ExpectationResult, ValidationResult
 from bakebook.errors import BadInput, CheckFailed, first_line
 from bakebook.params import Severity
-from bakebook.validation.report import readable
-from bakebook.validation.suite import SEVERITIES, SUITE_FILE, Expectation, expectations_of
+from bakebook.validation.report import readable, results_table
+from bakebook.validation.suite import (
+    OWN_SUITE_FILE,
+    SEVERITIES,
+    SUITE_FILE,
+    Expectation,
+    expectations_of,
+)
 
+REMEDY = f"read reports/validation.html, then fix the data or {SUITE_FILE}"
 Outcome = Mapping[str, Any]  # of one expectation, as Great Expectations writes it to JSON
 
 
-def check(table: pd.DataFrame, suite: object) -> ValidationResult:
+def check(table: pd.DataFrame, suite: object, file: str = SUITE_FILE) -> ValidationResult:
     """The outcome of every expectation, in the suite's order; it succeeds when no critical
     expectation fails.
 
     What Great Expectations accepts fails here: an empty table, an empty suite, an expectation that
     it ignores because it does not know it, and one that raises. Raises BadInput when the suite is
-    no suite.
+    no suite; `file` is its name in messages.
     """
-    expected = expectations_of(suite)
+    expected = expectations_of(suite, file)
     outcomes: dict[int, Outcome] = {}
     if len(table) and expected:
-        outcomes = _evaluate(table, expected)
+        outcomes = _evaluate(table, expected, file)
     results = [
         _built_in("the table has rows", len(table) > 0),
         _built_in("the suite has expectations", len(expected) > 0),
@@ -48,7 +55,19 @@ def check(table: pd.DataFrame, suite: object) -> ValidationResult:
     )
 
 
-def stop_if_failed(validation: ValidationResult, stop_at: Severity) -> str:
+def check_own_columns(parts: Sequence[pd.DataFrame], suite: object) -> pd.DataFrame | str:
+    """The outcome of every expectation about the project's own columns in all parts of the table
+    together, or a sentence that there are none. Raises CheckFailed where a critical one fails.
+    """
+    if not expectations_of(suite, OWN_SUITE_FILE):
+        return f"{OWN_SUITE_FILE} has no expectations."
+    table = pd.concat(parts, ignore_index=True)
+    validation = check(table, suite, OWN_SUITE_FILE)
+    stop_if_failed(validation, "critical", f"fix columns.py or {OWN_SUITE_FILE}")
+    return results_table(validation)
+
+
+def stop_if_failed(validation: ValidationResult, stop_at: Severity, remedy: str = REMEDY) -> str:
     """Says that the table meets its contract, or raises CheckFailed with failures of severity
     `stop_at` or worse.
     """
@@ -63,13 +82,10 @@ def stop_if_failed(validation: ValidationResult, stop_at: Severity) -> str:
     )
     rows = f", in row {readable(first.rows)} counted from 0" if first.rows else ""
     count = "1 expectation fails" if len(failed) == 1 else f"{len(failed)} expectations fail"
-    raise CheckFailed(
-        f"{count}, first: {subject}: {detail}{rows}",
-        f"read reports/validation.html, then fix the data or {SUITE_FILE}",
-    )
+    raise CheckFailed(f"{count}, first: {subject}: {detail}{rows}", remedy)
 
 
-def _evaluate(table: pd.DataFrame, expected: list[Expectation]) -> dict[int, Outcome]:
+def _evaluate(table: pd.DataFrame, expected: list[Expectation], file: str) -> dict[int, Outcome]:
     """Great Expectations' outcome of each expectation that it knows, by its place in the suite."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -85,7 +101,7 @@ def _evaluate(table: pd.DataFrame, expected: list[Expectation]) -> dict[int, Out
     try:
         suite = gx.ExpectationSuite(name="table", expectations=numbered)
     except Exception as error:  # pydantic's, with one line per wrong argument
-        raise BadInput(f"{SUITE_FILE}: {' '.join(str(error).split())}", "fix it") from None
+        raise BadInput(f"{file}: {' '.join(str(error).split())}", "fix it") from None
     outcomes: dict[int, Outcome] = {}
     for one in batch.validate(suite, result_format="SUMMARY").results:
         outcome: Any = one.to_json_dict()

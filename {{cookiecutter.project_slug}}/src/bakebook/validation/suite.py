@@ -8,6 +8,7 @@ from bakebook.params import Severity
 
 JsonObject = dict[str, Any]
 SUITE_FILE = "expectations/suite.json"
+OWN_SUITE_FILE = "expectations/columns.json"  # of the project's own columns
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # the most severe first
 
 
@@ -27,26 +28,26 @@ class Expectation:
         return self.type.removeprefix("expect_").replace("_", " ")
 
 
-def expectations_of(suite: Any) -> list[Expectation]:
-    """The suite's expectations. Raises BadInput on what no suite can contain."""
+def expectations_of(suite: Any, file: str = SUITE_FILE) -> list[Expectation]:
+    """The suite's expectations. Raises BadInput on what no suite can contain; `file` names it."""
     listed = suite.get("expectations") if isinstance(suite, dict) else None
     if not isinstance(listed, list):
         raise BadInput(
-            f"{SUITE_FILE} has no list 'expectations'",
+            f"{file} has no list 'expectations'",
             "write one with notebooks/exploratory/explore.ipynb",
         )
-    return [_expectation(number, one) for number, one in enumerate(listed, start=1)]
+    return [_expectation(f"{number} of {file}", one) for number, one in enumerate(listed, start=1)]
 
 
-def _expectation(number: int, one: Any) -> Expectation:
+def _expectation(which: str, one: Any) -> Expectation:
     if not isinstance(one, dict) or not isinstance(one.get("type"), str):
-        raise BadInput(f"expectation {number} of {SUITE_FILE} has no 'type'", "add it")
+        raise BadInput(f"expectation {which} has no 'type'", "add it")
     severity = one.get("severity", "critical")
     if severity not in SEVERITIES:
-        what = f"expectation {number} of {SUITE_FILE} has severity '{severity}'"
+        what = f"expectation {which} has severity '{severity}'"
         raise BadInput(what, f"choose {', '.join(SEVERITIES)}")
     kwargs = one.get("kwargs", {})
     if not isinstance(kwargs, dict):
-        what = f"'kwargs' of expectation {number} of {SUITE_FILE} is not an object"
+        what = f"'kwargs' of expectation {which} is not an object"
         raise BadInput(what, 'write them as {"column": "…"}')
     return Expectation(one["type"], severity, dict(kwargs), {**one, "severity": severity})
