@@ -156,10 +156,9 @@ def test_what_is_not_installed_is_told_with_its_group(worked: Path, run: Run) ->
     text = text.replace("sklearn.ensemble.RandomForestClassifier", "lightgbm.LGBMClassifier")
     (worked / "params.yaml").write_text(text, "utf-8")
     done = run(worked, "nb", "run", "train")
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (
-        2,
-        "error: train: lightgbm is not installed → uv sync --group lightgbm",
-    )
+    fault = r"params\.yaml:\d+: lightgbm is not installed → uv sync --group lightgbm\n"
+    assert done.returncode == 2 and re.fullmatch(f"error: {fault}", done.stderr)
+    assert re.fullmatch(fault, run(worked, "nb", "check").stderr)
 
 
 def test_automl_chooses_the_estimator_and_its_model_is_served(worked: Path, run: Run) -> None:

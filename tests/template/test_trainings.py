@@ -19,6 +19,11 @@ def store(project: Path, query: str) -> list[tuple[str, ...]]:
         return opened.execute(query).fetchall()
 
 
+def own(project: Path, environment: dict[str, str]) -> dict[str, str]:
+    """The shared environment with the project's own sources."""
+    return environment | {"PYTHONPATH": str(project / "src")}
+
+
 def names(project: Path) -> list[str]:
     """The names of the trainings, the oldest first."""
     shown = "select name from runs join tags using (run_uuid) where key = 'nb_name' order by start_time"
@@ -128,7 +133,7 @@ def test_code_that_differs_is_named(worked: Path, run: Run) -> None:
 def test_mlflows_page_opens_on_the_scores_of_the_trainings(
     three: Path, environment: dict[str, str], browser: Browser
 ) -> None:
-    with started(three, environment, "nb", "runs", f"--port={PORT}") as server:
+    with started(three, own(three, environment), "nb", "runs", f"--port={PORT}") as server:
         assert server.stdout
         line = server.stdout.readline()
         assert re.fullmatch(rf"http://127\.0\.0\.1:{PORT}/#/experiments/\d+/runs\?viewStateShareKey=trainings\n", line)
@@ -140,7 +145,7 @@ def test_mlflows_page_opens_on_the_scores_of_the_trainings(
 
 
 def test_a_port_that_is_taken_is_named(three: Path, environment: dict[str, str], run: Run) -> None:
-    with started(three, environment, "nb", "runs", f"--port={PORT}"):
+    with started(three, own(three, environment), "nb", "runs", f"--port={PORT}"):
         answers(f"http://127.0.0.1:{PORT}/health")
         done = run(three, "nb", "runs", f"--port={PORT}")
     assert done.returncode == 2

@@ -1,5 +1,8 @@
 """Where MLflow keeps a run's files when its store is the project's own: `project:mlartifacts`, a
 path below the folder of `mlflow.db`, so that a project can be copied or moved with its runs.
+
+MLflow imports it wherever it is imported itself, also in the fork server, which has nothing of
+`src`: it is installed outside, and imports nothing of the library.
 """
 
 import os
@@ -8,8 +11,6 @@ from urllib.parse import unquote
 
 import mlflow
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
-
-from bakebook.paths import ROOT
 
 SQLITE = "sqlite:///"
 # MLflow's server gives its store to no repository. Private, so a test opens a file from a server
@@ -32,8 +33,8 @@ class ProjectArtifactRepository(LocalArtifactRepository):
 
 
 def _folder(tracking_uri: str | None) -> Path:
-    """The folder of the store's file; the project's where the store is not known."""
+    """The folder of the store's file; the current one where the store is not a file."""
     for uri in (tracking_uri, os.environ.get(SERVER_STORE), mlflow.get_tracking_uri()):
         if uri and uri.startswith(SQLITE):
             return Path(uri.removeprefix(SQLITE)).absolute().parent
-    return ROOT
+    return Path.cwd()
