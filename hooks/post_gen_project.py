@@ -37,6 +37,8 @@ def bring_table() -> str:
         given = Path(ANSWERS["__table"])
         target = Path(ANSWERS["__source"])
         shutil.copytree(given, target) if given.is_dir() else shutil.copy2(given, target)
+        ignored = target.with_name(".gitignore")  # as DVC will write it: git does not track the table
+        ignored.write_text(f"/{target.name}\n", encoding="utf-8", newline="\n")
     return "" if task == "auto" else f" --task {task}"
 
 

@@ -50,7 +50,7 @@ def test_a_week_of_work(tmp_path: Path, run: Run, environment: dict[str, str]) -
     assert "nb data use" in run(project, "nb", "check").stderr
     assert re.search(r"Age +numeric .*20% missing", said(run, project, "nb", "data", "use"))
     (project / "src" / "ship" / "columns.py").write_text(COLUMNS, "utf-8")
-    edit(project, "params.yaml", r"(?m)^    Name: text.*", "    Name: identifier")
+    edit(project, "params.yaml", r"(?s)(\n  roles:.*?\n    Name: )\w+", r"\1identifier")
     assert said(run, project, "nb", "check") == "7 stages are consistent\n"
 
     # Explore: the columns are in the table and in the figures, and no library warns
