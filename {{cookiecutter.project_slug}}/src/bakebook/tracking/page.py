@@ -93,7 +93,9 @@ def _write_view(store: Store, experiment: "Experiment") -> None:
         name for run in trainings for name in run.data.metrics if name.startswith(MODEL)
     )
     columns = [f"metrics.`{name}`" for name in scores[:MOST_SCORES]]
-    view = json.dumps({"selectedColumns": columns, "columnWidths": WIDTHS})
+    # MLflow takes the width of a column from a view that also names its place
+    order = {"columnOrder": list(WIDTHS), "columnWidths": WIDTHS}
+    view = json.dumps({"selectedColumns": columns, **order})
     if experiment.tags.get(VIEW_TAG) != view:
         store.client.set_experiment_tag(experiment.experiment_id, VIEW_TAG, view)
 
