@@ -15,7 +15,7 @@ The wine project is in {project}. Look at
   {project}/reports/validation.html       whether the data kept its contract
 or, in that folder, run
   uv run jupyter lab
-  uv run mlflow ui --backend-store-uri sqlite:///mlflow.db
+  uv run nb runs
 """
 IDENTITY = ["-c", "user.name=Bakebook", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false"]
 

@@ -151,7 +151,7 @@ def test_executed_notebooks_give_all_their_outputs_again_twice(worked: Path, run
     for _ in range(2):
         done = run(worked, "pytest", "-q", "reports/notebooks")
         assert done.returncode == 0, done.stdout
-        assert "55 passed" in done.stdout
+        assert "56 passed" in done.stdout
     assert "up to date" in run(worked, "dvc", "status").stdout
     assert git(worked, "status", "--short") == ""
 

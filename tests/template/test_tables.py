@@ -265,3 +265,16 @@ def test_a_project_is_baked_on_a_table_and_follows_its_new_versions(tmp_path: Pa
     broken = run(project, "dvc", "repro")
     assert "error: validate: 1 expectation fails, first: column values to not be null (town)" in broken.stderr
     assert "in row 1, 2, 4" in broken.stderr
+
+
+def test_skrubs_report_is_an_option(finished: Path, run: Run) -> None:
+    code = (
+        "import pandas; from wine_cultivars import exploration\n"
+        "report = exploration.report(pandas.read_csv('data/raw/wine.csv'))\n"
+        "print(report if isinstance(report, str) else 'flavanoids' in report._repr_html_())\n"
+    )
+    without = run(finished, "python", "-c", code).stdout
+    assert without == "skrub is not installed: uv sync --group skrub, then restart the kernel.\n"
+    path = os.pathsep.join([str(finished / "src"), str(beside("skrub", "pydot"))])
+    done = run(finished, "python", "-W", "error", "-c", code, PYTHONPATH=path)
+    assert done.stdout == "True\n", done.stderr

@@ -218,3 +218,29 @@ def test_clones_share_their_runs_through_a_server(
     assert shown == f"{uri}/#/experiments/1/runs?viewStateShareKey=trainings\n"
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "Different: train.hyperparameters.n_estimators"
+
+
+def test_looking_for_a_name_makes_no_store(worked: Path, run: Run) -> None:
+    (worked / "mlflow.db").unlink()
+    assert run(worked, "nb", "compare", "nothing").returncode == 2
+    done = run(worked, "nb", "runs")
+    assert (done.returncode, done.stderr) == (2, "error: no training was recorded yet → dvc repro\n")
+    assert not (worked / "mlflow.db").exists()
+
+
+def test_a_store_that_is_broken_is_said_in_one_sentence(worked: Path, run: Run) -> None:
+    (worked / "mlflow.db").write_text("no database", "utf-8")
+    done = run(worked, "nb", "compare", "nothing")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("error: compare: MLflow at sqlite:///") and "Traceback" not in done.stderr
+
+
+def test_the_page_of_plots_shows_the_figures_without_a_network(worked: Path, run: Run, browser: Browser) -> None:
+    assert run(worked, "dvc", "plots", "show").returncode == 0
+    page = browser.new_page()
+    page.route("https://**", lambda route: route.abort())
+    page.goto((worked / "dvc_plots" / "index.html").as_uri())
+    assert page.get_by_text("The interactive charts need a network").is_visible()
+    loaded = page.evaluate("[...document.images].filter(one => one.complete && one.naturalWidth > 100).length")
+    assert loaded == 4
+    page.close()

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 from bakebook.contract import annotations, estimator, notebooks, roles
 from bakebook.contract.dependencies import derived, is_derived
 from bakebook.contract.imports import unknown_imports
-from bakebook.contract.missing import way_back
+from bakebook.contract.missing import was_lost, way_back
 from bakebook.contract.own_columns import check_own_columns, path_of
 from bakebook.contract.parameters import Fault, Faults, check_parameters, place
 from bakebook.contract.project import Project
@@ -170,7 +170,7 @@ def _imports(project: Project, name: str) -> Faults:
     for missing in unknown_imports(statements, source, source):
         where = f"notebooks/{name}.ipynb"
         file = f"src/{missing.replace('.', '/')}.py"
-        remedy = way_back(project.root, file) or "fix the import"
+        remedy = way_back(project.root, file) if was_lost(project.root, file) else "fix the import"
         yield Fault(where, f"imports {missing}, which does not exist", remedy)
 
 
@@ -187,7 +187,8 @@ def _dependencies(project: Project, name: str, needed: list[str]) -> Faults:
     for number, path in enumerate(declared):
         where = f"dvc.yaml:{stage['deps'].lc.item(number)[0] + 1}"
         exists = (project.root / path).exists()
-        if is_derived(project, path) and path not in needed and exists:
+        is_unused = is_derived(project, path) and path not in needed
+        if is_unused and (exists or not was_lost(project.root, path)):
             yield Fault(
                 where, f"stage '{name}' depends on {path}, which its notebook does not use", SYNC
             )

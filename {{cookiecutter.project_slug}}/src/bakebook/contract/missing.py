@@ -6,11 +6,18 @@ from pathlib import Path
 from bakebook.errors import did_you_mean
 
 
+def was_lost(root: Path, path: str) -> bool:
+    """Whether git still expects the file: nobody has removed it on purpose, as an update of the
+    template does.
+    """
+    return _git(root, "ls-files", "--error-unmatch", path)
+
+
 def way_back(root: Path, path: str) -> str:
     """The command that restores the file from git or DVC; else the name of a file beside it that
     was probably meant, else nothing.
     """
-    if _git(root, "ls-files", "--error-unmatch", path):
+    if was_lost(root, path):
         return f"git restore {path}"
     if _git(root, "cat-file", "-e", f"HEAD:./{path}"):
         return f"git checkout HEAD -- {path}"

@@ -4,7 +4,6 @@ return, without running them.
 
 import ast
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 
 from bakebook.contract.parameters import Fault, Faults
 from bakebook.contract.project import Project
+from bakebook.contract.purity import Found, impurities
 from bakebook.errors import did_you_mean
 
 DECORATOR = "column"
@@ -27,55 +27,6 @@ DTYPES = {
     "bool": ("boolean",),
     "datetime": ("datetime",),
 }
-# What gives the same result in the service as in training, and tomorrow as today
-ALLOWED_IMPORTS = {
-    "__future__",
-    "bakebook",
-    "bisect",
-    "calendar",
-    "cmath",
-    "collections",
-    "datetime",
-    "decimal",
-    "difflib",
-    "enum",
-    "fractions",
-    "functools",
-    "hashlib",
-    "itertools",
-    "json",
-    "math",
-    "numbers",
-    "numpy",
-    "operator",
-    "re",
-    "statistics",
-    "string",
-    "textwrap",
-    "typing",
-    "unicodedata",
-    "zoneinfo",
-}
-ALLOWED_OF_LIBRARY = "bakebook.models.columns"
-# Names and attributes that give another value the next time, or in another place
-IMPURE = {
-    "__import__",
-    "default_rng",
-    "eval",
-    "exec",
-    "fromfile",
-    "genfromtxt",
-    "globals",
-    "input",
-    "loadtxt",
-    "memmap",
-    "now",
-    "open",
-    "random",
-    "today",
-    "utcnow",
-}
-BETWEEN_ROWS = "a value must follow from its own row alone"
 
 
 @dataclass(frozen=True)
@@ -112,7 +63,7 @@ def check_own_columns(project: Project) -> Faults:
     path = path_of(project)
     tree = _tree(path)
     shown = path.relative_to(project.root).as_posix()
-    for line, what, remedy in (*_impure(tree), *_columns(project, tree)):
+    for line, what, remedy in (*impurities(tree), *_columns(project, tree)):
         yield Fault(f"{shown}:{line}", what, remedy)
     yield from _expected(project, [column.name for column in _defined(tree)])
 
@@ -134,9 +85,6 @@ def _expected(project: Project, own: list[str]) -> Faults:
             yield Fault(EXPECTATIONS, f"expects '{name}', which columns.py does not define", remedy)
 
 
-Found = Iterator[tuple[int, str, str]]  # line, what, remedy
-
-
 def _tree(path: Path) -> ast.Module:
     """The file's statements; none where it is missing or is not valid Python."""
     if path.is_file():
@@ -152,38 +100,6 @@ def _defined(tree: ast.Module) -> Iterator[OwnColumn]:
             names |= {one.asname for one in node.names if one.name == DECORATOR and one.asname}
         elif column := _own_column(node, names):
             yield column
-
-
-def _impure(tree: ast.Module) -> Found:
-    """Imports that the service does not have, and calls that do not depend on the row alone."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _import(node.lineno, alias.name)
-        elif isinstance(node, ast.ImportFrom):
-            yield from _import(node.lineno, "." * node.level + (node.module or ""))
-        elif isinstance(node, ast.Global | ast.Nonlocal):
-            yield node.lineno, f"keeps '{node.names[0]}' between rows", BETWEEN_ROWS
-        elif isinstance(node, ast.Attribute) and node.attr in IMPURE:
-            yield node.lineno, f"uses {ast.unparse(node)}, which differs between runs", BETWEEN_ROWS
-        elif isinstance(node, ast.Name) and node.id in IMPURE and isinstance(node.ctx, ast.Load):
-            yield node.lineno, f"uses {node.id}, which depends on more than the row", BETWEEN_ROWS
-
-
-def _import(line: int, name: str) -> Found:
-    first = name.partition(".")[0]
-    remedy = "write it with math, re, datetime or numpy"
-    if name.startswith("."):
-        what = f"imports {name}, which does not go with the model"
-        yield line, what, "move what it needs into columns.py"
-    elif first == "bakebook":
-        if name != ALLOWED_OF_LIBRARY:
-            yield line, f"imports {name}", f"import only {ALLOWED_OF_LIBRARY}"
-    elif first not in ALLOWED_IMPORTS:
-        reason = "which the service does not have"
-        if first in sys.stdlib_module_names:
-            reason = "which reaches beyond the row"
-        yield line, f"imports {name}, {reason}", remedy
 
 
 def _columns(project: Project, tree: ast.Module) -> Found:

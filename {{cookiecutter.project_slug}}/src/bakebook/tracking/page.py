@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bakebook.errors import BadInput
+from bakebook.errors import BadInput, Failure
 from bakebook.tracking.names import MODEL, NAME_TAG
-from bakebook.tracking.store import SQLITE, Store
+from bakebook.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -38,17 +38,17 @@ def show_runs(root: Path, port: int) -> None:
     page is. Raises BadInput where nothing was recorded, or the port is taken.
     """
     store = Store(root)
+    if store.is_empty:
+        raise BadInput("no training was recorded yet", "dvc repro")
     store.reach()
-    if not store.uri.startswith(SQLITE):
+    if store.is_server:
         typer.echo(_address(store, store.shown))
         return
-    if not Path(store.uri.removeprefix(SQLITE)).is_file():
-        raise BadInput("no training was recorded yet", "dvc repro")
     _check_port(port)
-    options = ["--backend-store-uri", store.uri, "--host", HOST, "--port", str(port), *QUICK]
+    options = ["--host", HOST, "--port", str(port), *QUICK]
     command = [sys.executable, "-m", "mlflow", "server", *options]
+    variables = VARIABLES | os.environ | {"MLFLOW_BACKEND_STORE_URI": store.uri}
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server ends with this command
-    variables = VARIABLES | os.environ
     # What goes wrong is on stderr
     with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as server:
         Thread(target=_announce, args=(store, port, server), daemon=True).start()
@@ -60,7 +60,12 @@ def show_runs(root: Path, port: int) -> None:
 
 def _announce(store: Store, port: int, server: "subprocess.Popen[bytes]") -> None:
     """Prints the page's address as soon as it can be opened; MLflow is imported meanwhile."""
-    address = _address(store, f"http://{HOST}:{port}")
+    try:
+        address = _address(store, f"http://{HOST}:{port}")
+    except Failure as failure:
+        typer.echo(f"error: {failure}", err=True)
+        server.terminate()
+        return
     while server.poll() is None and not _answers(port):
         time.sleep(POLL_S)
     if server.poll() is None:

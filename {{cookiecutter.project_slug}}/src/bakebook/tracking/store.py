@@ -58,9 +58,20 @@ class Store:
         """The URI without the secrets that it may contain."""
         return without_credentials(self.uri.partition("?")[0])
 
+    @property
+    def is_server(self) -> bool:
+        return self.uri.startswith(("http://", "https://"))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever recorded: the file of the store does not exist. MLflow's client
+        would create it.
+        """
+        return self.uri.startswith(SQLITE) and not Path(self.uri.removeprefix(SQLITE)).is_file()
+
     def reach(self) -> None:
         """Raises Unreachable within seconds when the store is a server that does not answer."""
-        if not self.uri.startswith(("http://", "https://")):
+        if not self.is_server:
             return
         page = without_credentials(self.uri.rstrip("/"), "") + "/health"
         try:

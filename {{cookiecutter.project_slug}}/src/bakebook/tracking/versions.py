@@ -157,6 +157,8 @@ def _branches(root: Path) -> list[str]:
 def _run(root: Path, name: str) -> "Run | None":
     """The newest training with this name, or the one whose id begins so."""
     store = Store(root)
+    if store.is_empty:
+        return None
     store.reach()
     with store.answering("compare"):
         experiment = store.client.get_experiment_by_name(store.experiment)
