@@ -208,6 +208,15 @@ def test_papermill_by_hand_gets_a_warm_kernel(project: Path, run: Run, tmp_path:
     assert is_forked("".join(cell["outputs"][0]["text"]))
 
 
+def test_nbconvert_which_names_a_folder_from_its_own_gets_a_warm_kernel(project: Path, run: Run) -> None:
+    one_cell(project / "notebooks" / "look.ipynb", PARENT)
+    words = ["--to", "notebook", "--execute", "--output", "out.ipynb", "notebooks/look.ipynb"]
+    done = run(project, "jupyter", "nbconvert", *words)
+    assert done.returncode == 0, done.stderr
+    (cell,) = json.loads((project / "notebooks" / "out.ipynb").read_text("utf-8"))["cells"]
+    assert is_forked("".join(cell["outputs"][0]["text"]))
+
+
 def test_a_stage_runs_in_the_processes_that_were_prepared(project: Path, run: Run) -> None:
     one_cell(project / "notebooks" / "ingest.ipynb", "import os; print('kernel', os.getpid())", before=True)
     spares = warmed(project, run)

@@ -61,7 +61,7 @@ class WarmProvisioner(LocalProvisioner):
     async def _fork(self, cmd: list[str], kwargs: dict[str, Any]) -> None:
         from bakebook.warm.client import Process, ask, plan, python_path
 
-        folder = str(kwargs.get("cwd") or Path.cwd())
+        folder = str(Path(kwargs.get("cwd") or ".").absolute())  # nbconvert names a relative one
         variables = kwargs["env"] | {"JPY_PARENT_PID": PID_OF_INIT}
         needs, later = self._derived(Path(folder), variables)
         with open(os.devnull, "rb") as nothing:  # noqa: PTH123
