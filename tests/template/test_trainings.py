@@ -102,6 +102,16 @@ def test_a_run_is_compared_by_its_name_or_the_beginning_of_its_id(three: Path, r
         assert done.stdout.splitlines()[-1] == "Nothing differs."
 
 
+def test_a_run_that_was_not_evaluated_is_not_said_to_have_other_test_rows(worked: Path, run: Run) -> None:
+    assert run(worked, "nb", "run", "train").returncode == 0
+    with closing(sqlite3.connect(worked / "mlflow.db")) as opened:
+        opened.execute("delete from inputs where destination_id = (select run_uuid from runs order by start_time desc)")
+        opened.commit()
+    (run_id,) = store(worked, "select run_uuid from runs order by start_time desc")[0]
+    done = run(worked, "nb", "compare", "HEAD", run_id[:8])
+    assert done.stdout.splitlines()[-1] == "Nothing differs.", done.stderr
+
+
 def test_an_experiment_of_dvc_is_compared_by_its_name(worked: Path, run: Run) -> None:
     done = run(worked, "dvc", "exp", "run", "--name", "few-trees", "-S", "train.hyperparameters.n_estimators=20")
     assert done.returncode == 0, done.stderr

@@ -151,6 +151,9 @@ class Interval(Contract):
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"[{self.low:.3f}, {self.high:.3f}]"
+
 
 class RowCounts(Contract):
     """How many rows a model was trained and tested on."""

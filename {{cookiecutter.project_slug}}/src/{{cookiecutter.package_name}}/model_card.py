@@ -15,7 +15,7 @@ from bakebook.errors import first_few
 from bakebook.models import estimators
 from bakebook.validation.report import counts
 
-from .evaluation.scores import shown_interval, shown_success, task_of
+from .evaluation.scores import shown_success, task_of
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "pandas", "numpy")
 MOST_LEVELS = 8  # categories of an input that the card names
@@ -129,7 +129,7 @@ def _evaluation(results: Results) -> str:
         if criterion:
             verdict = "met" if criterion.passed else "NOT met"
             required = f"{criterion.bound} {criterion.threshold:g}: {verdict}"
-        interval = shown_interval(metrics.intervals.get(name))
+        interval = str(metrics.intervals.get(name, ""))
         baseline = f"{metrics.baseline[name]:.4f}"
         rows.append([name.replace("_", " "), f"{value:.4f}", interval, baseline, required])
     intro = (

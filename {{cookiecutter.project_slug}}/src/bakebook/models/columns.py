@@ -12,15 +12,13 @@ import types
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-
 from bakebook.contracts import Derived
 from bakebook.errors import BadInput, first_line
-from bakebook.tables.values import BOOLEANS, GREATEST_FLOAT32, as_text, as_time, in_utc
+from bakebook.models.column_values import as_type, checked
 
 LEARNED = "learned"  # the parameter that takes what was learned from the training rows
 TYPES = (int, float, bool, str, datetime)
@@ -88,7 +86,7 @@ class Column:
         """One value per row: None where it is missing. Raises NotComputed for the first row that
         fails.
         """
-        given = [_given(columns[argument.column], argument) for argument in self.arguments]
+        given = [as_type(columns[argument.column], argument.type) for argument in self.arguments]
         named = {LEARNED: learned} if self.learning else {}
         computed = []
         for row, values in enumerate(zip(*given, strict=True)):
@@ -107,7 +105,7 @@ class Column:
         """
         if self.learning is None:
             return None
-        given = [_given(columns[one.column], one) for one in self.learning.arguments]
+        given = [as_type(columns[one.column], one.type) for one in self.learning.arguments]
         try:
             return json.loads(json.dumps(self.learning.function(*given), allow_nan=False))
         except Exception as error:  # whatever the function raises
@@ -119,7 +117,7 @@ class Column:
         for value, argument in zip(values, self.arguments, strict=True):
             if value is None and not argument.takes_missing:
                 return None
-        return _checked(self.function(*values, **named), self.type)
+        return checked(self.function(*values, **named), self.type)
 
 
 class Columns:
@@ -231,84 +229,3 @@ def _type(annotation: Any, where: str) -> tuple[type, bool]:
         allowed = ", ".join(one.__name__ for one in TYPES)
         raise BadInput(f"{where} has a parameter or result without a type", f"write one: {allowed}")
     return choices[0], len(get_args(annotation)) == 2
-
-
-def _given(values: Iterable[Any], argument: Argument) -> list[Any]:
-    """The values of a column as a function takes them: plain Python, None for a missing one."""
-    if isinstance(values, np.ndarray):
-        values = _plain_list(values)
-    convert = _CONVERSIONS[argument.type]
-    return [None if _is_missing(value) else convert(value) for value in values]
-
-
-def _plain_list(values: np.ndarray) -> list[Any]:
-    """An array's values as Python has them; times with the microseconds that tables store."""
-    if values.dtype.kind == "M":
-        values = values.astype("datetime64[us]")
-    return values.tolist()
-
-
-def _is_missing(value: Any) -> bool:
-    return value is None or value == "" or value != value
-
-
-def _as_number(value: Any) -> float:
-    return float(value)
-
-
-def _as_integer(value: Any) -> int | float:
-    """A whole number; a caller may send another where the table had only whole ones."""
-    number = float(value)
-    return int(number) if number.is_integer() else number
-
-
-def _as_boolean(value: Any) -> bool:
-    return BOOLEANS[value.lower()] if isinstance(value, str) else bool(value)
-
-
-def _as_datetime(value: Any) -> datetime:
-    if isinstance(value, str):
-        return as_time(value)
-    if isinstance(value, datetime):
-        return in_utc(value)
-    return datetime.combine(value, time())
-
-
-_CONVERSIONS: dict[type, Callable[[Any], Any]] = {
-    int: _as_integer,
-    float: _as_number,
-    bool: _as_boolean,
-    str: as_text,
-    datetime: _as_datetime,
-}
-
-
-def _checked(value: Any, type_: type) -> Any:
-    """A result as the model takes it. Raises ValueError for one of another type."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if _is_missing(value):
-        return None
-    if type_ in (int, float):
-        return _checked_number(value, type_)
-    if type_ is datetime and isinstance(value, date):
-        return _as_datetime(value)
-    if not isinstance(value, type_):
-        raise ValueError(_mismatch(value, type_))
-    return value
-
-
-def _checked_number(value: Any, type_: type) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(_mismatch(value, type_))
-    if not abs(value) <= GREATEST_FLOAT32:
-        raise ValueError("the result is not finite or too large for a 32-bit float")
-    if type_ is float:
-        return float(value)
-    if value != int(value):
-        raise ValueError(f"the result {value:g} is not a whole number (write -> float)")
-    return int(value)
-
-
-def _mismatch(value: Any, type_: type) -> str:
-    return f"the result is a {type(value).__name__}, not a {type_.__name__}"

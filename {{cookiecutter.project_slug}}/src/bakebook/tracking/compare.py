@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bakebook.contract.project import package_name
-from bakebook.contracts import Interval
 from bakebook.errors import first_few
 from bakebook.tracking.versions import WORKSPACE, Version, find
 
@@ -58,11 +57,7 @@ def _score(version: Version, name: str) -> str:
         return ABSENT
     value = f"{version.scores[name]:.4f}"
     interval = version.intervals.get(name)
-    return f"{value} {_shown(interval)}" if interval else value
-
-
-def _shown(interval: Interval) -> str:
-    return f"[{interval.low:.3f}, {interval.high:.3f}]"
+    return f"{value} {interval}" if interval else value
 
 
 def _differs(row: Row) -> bool:
@@ -81,8 +76,7 @@ def _verdict(versions: Sequence[Version], different: Sequence[str]) -> Iterator[
         yield f"Different: {first_few(different, MOST_NAMES)}"
     else:
         yield "Nothing differs."
-    tested = {one.files.get(TEST_ROWS) for one in versions}
-    if len(tested) > 1:
+    if TEST_ROWS in different:
         yield "The test rows differ, so the scores measure different things."
 
 

@@ -23,6 +23,7 @@ RUNTIME_FILES = (
     "params.py",
     "paths.py",
     "models/__init__.py",
+    "models/column_values.py",
     "models/columns.py",
     "models/encoding.py",
     "models/runtime.py",

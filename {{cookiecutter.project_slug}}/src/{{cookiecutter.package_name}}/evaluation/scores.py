@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bakebook.contracts import Criterion, Interval, Metrics, RowCounts, SplitReport, Success
+from bakebook.contracts import Criterion, Metrics, RowCounts, SplitReport, Success
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.models.task import Holdout, Task
 from bakebook.params import Task as TaskName
@@ -68,7 +68,7 @@ def comparison(metrics: Metrics, task: Task) -> pd.DataFrame:
         baseline = metrics.baseline.get(name)
         row = {
             "model": value,
-            "95 % interval": shown_interval(metrics.intervals.get(name)),
+            "95 % interval": str(metrics.intervals.get(name, "")),
             "baseline": baseline,
             "better": _better(value, baseline, task.scores[name].more_is_better),
         }
@@ -78,11 +78,6 @@ def comparison(metrics: Metrics, task: Task) -> pd.DataFrame:
             row["met"] = criterion.passed
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("score")
-
-
-def shown_interval(interval: Interval | None) -> str:
-    """The interval as text: [0.896, 1.000]."""
-    return f"[{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
 
 
 def shown_success(success: Success) -> str:
