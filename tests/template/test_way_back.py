@@ -103,11 +103,13 @@ def test_no_example_of_a_model_is_a_row_of_the_table(finished: Path, run: Run) -
     assert run(finished, "python", "-c", code).stdout == "5 0\n"
 
 
-def test_an_environment_of_another_folder_runs_nothing_here(project: Path, baked: Path, run: Run) -> None:
+def test_an_environment_of_another_folder_runs_nothing_here(project: Path, run: Run) -> None:
+    located = "import bakebook, pathlib; print(pathlib.Path(bakebook.__file__).parent)"
+    library = run(project, "python", "-c", located, PYTHONPATH="").stdout.strip()
+    assert not Path(library).is_relative_to(project.resolve())
     for command in (["check"], ["run", "ingest"], ["data", "use"], ["serve"]):
         done = run(project, "nb", *command, PYTHONPATH="")
         assert (done.returncode, done.stdout) == (1, ""), command
-        library = baked.resolve() / "src" / "bakebook"
         sentence = f"this environment was copied, or belongs to another folder: it runs {library} → uv run nb doctor"
         assert done.stderr == f"error: {sentence}\n"
     inspected = run(project, "nb", "doctor", PYTHONPATH="")
