@@ -44,8 +44,8 @@ def parts(name: str, project: Path, folder: Path) -> tuple[Any, pd.DataFrame, pd
     del params["ingest"]["feedback"]
     place, options = copy / params["ingest"].pop("source"), ReadOptions(**params["ingest"])
     rows, prepare = readers.read(place, options), params["prepare"]
-    schema = describe_inputs(rows, table.target, prepare["task"], prepare["roles"])
-    train, test = splitting.split(rows, schema, method="stratified", by="", test_size=0.3, random_state=0)
+    schema = describe_inputs(rows, table.target, prepare["task"], prepare["roles"], split="stratified")
+    train, test = splitting.split(rows, schema, test_size=0.3, random_state=0)
     for column in schema.inputs:
         if column.role == "categorical":
             test.loc[test.index % 7 == 0, column.name] = "never seen"

@@ -114,7 +114,8 @@ def test_a_week_of_work(tmp_path: Path, run: Run, environment: dict[str, str]) -
     assert table_of[0].split() == ["labelled", "renamed", "winner"]
     (trees,) = (line for line in table_of if line.split()[:1] == ["train.hyperparameters.n_estimators"])
     assert trees.split()[1:] == ["100", "100", str(found["n_estimators"])]
-    (score,) = (line for line in table_of if line.split()[:1] == ["f1_macro"])
+    folds, score = (line for line in table_of if line.split()[:1] == ["f1_macro"])
+    assert len(re.findall(r"\d\.\d{4} ± \d\.\d{4}", folds)) == 3
     assert len(re.findall(r"\d\.\d{4} \[\d\.\d{3}, \d\.\d{3}\]", score)) == 3
     (different,) = (line for line in table_of if line.startswith("Different: "))
     assert "columns.py" in different or "more" in different

@@ -1,5 +1,6 @@
 """Scores, success criteria and plots of both tasks."""
 
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -9,10 +10,11 @@ from sklearn import metrics as reference
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from bakebook import params
-from bakebook.contracts import Schema, SplitReport
+from bakebook.contracts import Interval, Schema, SplitReport, Success
 from bakebook.errors import BadInput
 from bakebook.models.schema import describe_inputs, learn_inputs, to_X_y
 from bakebook.models.task import Holdout
+from bakebook.params import Threshold
 
 from {{cookiecutter.package_name}} import features
 from {{cookiecutter.package_name}}.evaluation import scores
@@ -80,18 +82,79 @@ def test_the_scores_of_numbers_are_those_of_scikit_learn() -> None:
     assert computed == pytest.approx(expected)
 
 
+def judged(criteria: dict[str, Threshold]) -> Success:
+    found = scores.Judged(
+        scores={"f1_macro": 0.8, "log_loss": 0.2},
+        intervals={
+            "f1_macro": Interval(low=0.7, high=0.9),
+            "log_loss": Interval(low=0.1, high=0.3),
+        },
+        baseline={"f1_macro": 0.75, "log_loss": 0.7},
+    )
+    return scores.judge(found, criteria, scores.task_of("classification"))
+
+
 def test_a_criterion_that_is_not_met_is_reported() -> None:
-    task = scores.task_of("classification")
-    criteria = {"f1_macro": 0.9, "log_loss": 0.3}
-    judged = scores.judge({"f1_macro": 0.8, "log_loss": 0.2}, criteria, task)
-    assert not judged.passed
-    assert judged.criteria["log_loss"].passed
-    assert scores.shown_success(judged) == "Not all success criteria are met."
+    success = judged({"f1_macro": 0.9, "log_loss": 0.3})
+    assert not success.passed
+    assert success.criteria["log_loss"].verdict == "met"
+    sentence = "Not all success criteria are met: f1_macro 0.8 (at least 0.9)."
+    assert scores.shown_success(success) == sentence
+
+
+def test_a_criterion_within_the_interval_is_met_within_chance() -> None:
+    success = judged({"f1_macro": 0.75})
+    assert (success.passed, success.verdict) == (False, "met within chance")
+
+
+def test_a_criterion_may_be_the_baseline() -> None:
+    success = judged({"f1_macro": "baseline", "log_loss": "baseline"})
+    assert success.criteria["f1_macro"].verdict == "met within chance"
+    assert success.criteria["log_loss"].verdict == "met"
+    sentence = "but within chance: f1_macro 0.8 (better than the baseline's 0.75)."
+    assert sentence in scores.shown_success(success)
 
 
 def test_a_score_of_another_task_is_named() -> None:
     with pytest.raises(BadInput, match="there is no score 'r2' for classification"):
-        scores.judge({}, {"r2": 0.5}, scores.task_of("classification"))
+        judged({"r2": 0.5})
+
+
+def test_a_score_that_a_guess_does_not_have_needs_a_number() -> None:
+    with pytest.raises(BadInput, match="a guess has no calibration_error → write a number"):
+        judged({"calibration_error": "baseline"})
+
+
+def test_each_score_has_the_best_guess_as_its_baseline(numbers: Schema) -> None:
+    skewed = pd.Series(np.exp(np.random.default_rng(0).normal(0, 2, 500)))
+    found = scores.task_of("regression").baseline(skewed, skewed, numbers)
+    assert found["mae"] == pytest.approx((skewed - skewed.median()).abs().mean(), abs=1e-6)
+    assert found["rmse"] == pytest.approx(skewed.std(ddof=0), abs=1e-6)
+
+
+def test_a_guess_of_balanced_classes_has_half_the_f1(schema: Schema) -> None:
+    y = pd.Series(np.arange(100) % 2)
+    two = schema.model_copy(update={"classes": ("a", "b")})
+    assert scores.task_of("classification").baseline(y, y, two)["f1_macro"] == 0.5
+
+
+def test_an_interval_of_rows_without_an_error_has_a_width(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    intervals = scores.task_of("classification").intervals(holdout(table, schema), 0)
+    assert intervals["accuracy"].low < 0.95
+    assert intervals["f1_macro"].low < 0.9
+
+
+def test_a_class_without_test_rows_is_said_to_have_none(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    evaluated = holdout(table, schema)
+    is_kept = evaluated.y > 0
+    evaluated = replace(evaluated, X=evaluated.X[is_kept], y=evaluated.y[is_kept])
+    task = scores.task_of("classification")
+    metrics = scores.evaluate(evaluated, evaluated.y, {}, REPORT)
+    assert f"- {schema.classes[0]}: no test rows" in task.describe_details(metrics, schema)
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
@@ -100,7 +163,7 @@ def test_every_plot_of_a_task_is_drawn(
 ) -> None:
     used = schema if task == "classification" else numbers
     evaluated = holdout(table, used)
-    metrics = scores.evaluate(evaluated, (evaluated.X, evaluated.y), {}, REPORT)
+    metrics = scores.evaluate(evaluated, evaluated.y, {}, REPORT)
     drawn = scores.task_of(used.task)
     for plot in (drawn.predictions, drawn.errors, drawn.confidence):
         rows = plot.table(evaluated)
@@ -112,7 +175,7 @@ def test_every_plot_of_a_task_is_drawn(
 
 def test_the_better_of_model_and_baseline_is_named(table: pd.DataFrame, schema: Schema) -> None:
     evaluated = holdout(table, schema)
-    metrics = scores.evaluate(evaluated, (evaluated.X, evaluated.y), {"accuracy": 0.5}, REPORT)
+    metrics = scores.evaluate(evaluated, evaluated.y, {"accuracy": 0.5}, REPORT)
     rows = scores.comparison(metrics, scores.task_of("classification"))
     assert rows.loc["accuracy", "better"] == "model"
     assert rows.loc["accuracy", "criterion"] == "at least 0.5"

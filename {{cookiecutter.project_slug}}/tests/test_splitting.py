@@ -13,7 +13,8 @@ from {{cookiecutter.package_name}} import splitting
 def split(
     table: pd.DataFrame, schema: Schema, method: str = "stratified", by: str = ""
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return splitting.split(table, schema, method=method, by=by, test_size=0.25, random_state=7)
+    held_out = schema.model_copy(update={"split": method, "split_by": by})
+    return splitting.split(table, held_out, test_size=0.25, random_state=7)
 
 
 def test_the_same_seed_splits_the_same_rows(table: pd.DataFrame, schema: Schema) -> None:
@@ -27,7 +28,7 @@ def test_rows_without_a_target_are_excluded_and_counted(
 ) -> None:
     table.loc[:9, "kind"] = None
     train, test = split(table, schema)
-    report = splitting.report(table, train, test, schema)
+    report = splitting.report(table, train, test, schema, 0.25)
     assert len(train) + len(test) == 50
     assert report.rows_without_target == 10
     assert "10 of 60 rows have no target and are excluded." in report.warnings
@@ -61,7 +62,6 @@ def test_rows_without_a_time_train_and_no_moment_is_in_both_parts(
     [
         ("time", "colour", "column 'colour' holds neither times nor numbers"),
         ("group", "kind", "gives no test rows"),
-        ("group", "patient", "'patient' is not a column"),
     ],
 )
 def test_a_split_that_leaves_nothing_to_test_is_refused(
@@ -71,16 +71,34 @@ def test_a_split_that_leaves_nothing_to_test_is_refused(
         split(table, schema, method, by)
 
 
-def test_a_leak_and_rows_in_both_parts_are_reported(table: pd.DataFrame, schema: Schema) -> None:
-    twice = pd.concat([table, table], ignore_index=True)
-    twice["colour"] = twice["kind"].str.upper()
+def test_a_leak_is_reported(table: pd.DataFrame, schema: Schema) -> None:
+    table["colour"] = table["kind"].str.upper()
+    report = splitting.report(table, *split(table, schema), schema, 0.25)
+    assert "Column 'colour' alone predicts the class" in " ".join(report.warnings)
+
+
+def test_copies_of_a_row_stay_together(table: pd.DataFrame, schema: Schema) -> None:
+    twice = pd.concat([table, table.iloc[:20]], ignore_index=True)
     train, test = split(twice, schema)
-    warnings = " ".join(splitting.report(twice, train, test, schema).warnings)
-    assert "Column 'colour' alone predicts the class" in warnings
-    assert "test rows duplicate training rows" in warnings
+    assert splitting.duplicates(train, test, schema) == 0
+    report = splitting.report(twice, train, test, schema, 0.25)
+    assert "40 of 80 rows have duplicates" in " ".join(report.warnings)
+
+
+def test_equal_rows_of_a_coarse_table_are_reported(table: pd.DataFrame, schema: Schema) -> None:
+    coarse = table.assign(size=np.arange(60) % 2, noise=np.arange(60) // 2 % 3)
+    report = splitting.report(coarse, *split(coarse, schema), schema, 0.25)
+    assert "test rows duplicate training rows" in " ".join(report.warnings)
+
+
+def test_a_group_that_cannot_be_divided_is_reported(table: pd.DataFrame, schema: Schema) -> None:
+    table["patient"] = np.where(np.arange(60) % 10 > 0, 0, np.arange(60))
+    train, test = split(table, schema, "group", "patient")
+    report = splitting.report(table, train, test, schema, 0.25)
+    assert "The test rows are 8% of the rows, not 25%" in " ".join(report.warnings)
 
 
 def test_without_warnings_a_sentence_is_shown(table: pd.DataFrame, schema: Schema) -> None:
     table["size"] = table["noise"] + 1  # which says nothing about the class
-    report = splitting.report(table, *split(table, schema), schema)
+    report = splitting.report(table, *split(table, schema), schema, 0.25)
     assert isinstance(splitting.shown(report), str), report.warnings

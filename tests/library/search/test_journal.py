@@ -13,6 +13,7 @@ import sys
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 from bakebook.contracts import Input, Schema
+from bakebook.models.rows import Rows
 from bakebook.search.journal import journal_name
 from bakebook.search.plan import Plan
 from own import features
@@ -22,7 +23,7 @@ schema = Schema(target="y", task="classification", classes=("0", "1"), inputs=in
 model = features.pipeline(schema, DecisionTreeClassifier())
 plan = Plan("optuna", {"max_depth": [1, 2]}, int(sys.argv[1]), 0, 3, "f1_macro", 0)
 X, y = pd.DataFrame({"a": [1.0, 2.0]}), pd.Series([0, 1])
-print(journal_name(model, X, y, plan, None))
+print(journal_name(model, Rows(X, y), plan, None))
 """
 
 

@@ -1,9 +1,11 @@
 """A search: the same winner again, nothing computed twice, and what cannot be searched refused in one sentence."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
@@ -12,7 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 from bakebook.contracts import Schema
 from bakebook.errors import BadInput
 from bakebook.models import estimators
-from bakebook.models.schema import to_X, to_X_y
+from bakebook.models.rows import Rows, rows_of
+from bakebook.models.schema import to_X
 from bakebook.search import search
 from bakebook.search.cross_validation import cross_validate, frequent_classes
 from bakebook.search.plan import Plan
@@ -44,16 +47,14 @@ def tree(schema: Schema, make_pipeline: Make) -> Pipeline:
 
 
 @pytest.fixture
-def rows(table: pd.DataFrame, schema: Schema) -> tuple[pd.DataFrame, pd.Series]:
-    return to_X_y(table, schema)
+def rows(table: pd.DataFrame, schema: Schema) -> Rows:
+    return rows_of(table, schema)
 
 
 @pytest.fixture
 def run(schema: Schema, make_pipeline: Make) -> Callable[..., tuple[Pipeline, pd.DataFrame]]:
-    def call(
-        candidate: Pipeline, rows: tuple[pd.DataFrame, pd.Series], wanted: Plan, journals: Path
-    ) -> tuple[Pipeline, pd.DataFrame]:
-        return search.search(candidate, *rows, schema, wanted, make_pipeline, journals)
+    def call(candidate: Pipeline, rows: Rows, wanted: Plan, journals: Path) -> tuple[Pipeline, pd.DataFrame]:
+        return search.search(candidate, rows, schema, wanted, make_pipeline, journals)
 
     return call
 
@@ -107,10 +108,10 @@ def test_more_trials_continue_and_compute_nothing_twice(
 
 
 def test_another_table_is_another_search(run: Any, tree: Pipeline, rows: Any, tmp_path: Path) -> None:
-    X, y = rows
-    run(tree, (X, y), plan("grid", LISTS), tmp_path)
-    run(tree, (X.iloc[:50], y.iloc[:50]), plan("grid", LISTS), tmp_path)
-    assert len(list(tmp_path.glob("*.log"))) == 2
+    run(tree, rows, plan("grid", LISTS), tmp_path)
+    run(tree, rows.take(np.arange(50)), plan("grid", LISTS), tmp_path)
+    run(tree, replace(rows, groups=pd.Series(np.arange(60) // 2)), plan("grid", LISTS), tmp_path)
+    assert len(list(tmp_path.glob("*.log"))) == 3
 
 
 def test_a_trial_that_is_behind_is_pruned_and_has_no_score(run: Any, tree: Pipeline, rows: Any, tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_a_winner_may_be_of_any_value_that_yaml_knows(run: Any, tree: Pipeline, 
     space = {"class_weight": [{0: 1, 1: 5, 2: 1}], "max_features": [1, 1.0], "splitter": ["best"]}
     best, tried = run(tree, rows, plan("grid", space), tmp_path)
     assert [str(one) for one in tried["max_features"].sort_values(key=lambda values: values.map(str))] == ["1", "1.0"]
-    assert best.fit(*rows[:2]).named_steps["estimator"].class_weight == {0: 1, 1: 5, 2: 1}
+    assert best.fit(rows.X, rows.y).named_steps["estimator"].class_weight == {0: 1, 1: 5, 2: 1}
 
 
 def test_fewer_trials_are_those_that_came_first(run: Any, tree: Pipeline, rows: Any, tmp_path: Path) -> None:
@@ -170,15 +171,15 @@ def test_rare_classes_stay_out_of_the_folds_or_make_them_fewer(
 ) -> None:
     y = pd.Series([place for place, count in enumerate(counts) for _ in range(count)])
     X = to_X(pd.concat([table, table], ignore_index=True), schema).iloc[: len(y)]
-    kept, places, made = frequent_classes(X, y, plan("none", {}, cv=5))
-    assert (len(kept), made.cv, sorted(set(places))) == (len(places), found, [0, 1])
-    assert len(cross_validate(tree, X, y, plan("none", {}, cv=5))) == found
+    kept, made = frequent_classes(Rows(X, y), plan("none", {}, cv=5))
+    assert (len(kept.X), made.cv, sorted(set(kept.y))) == (len(kept.y), found, [0, 1])
+    assert len(cross_validate(tree, Rows(X, y), plan("none", {}, cv=5)).folds) == found
 
 
 def test_one_row_of_a_class_is_too_few(rows: Any, tree: Pipeline) -> None:
-    y = pd.Series([0] * 59 + [1], index=rows[0].index)
+    y = pd.Series([0] * 59 + [1], index=rows.X.index)
     with pytest.raises(BadInput, match="no two classes have two training rows each"):
-        cross_validate(tree, rows[0], y, plan("none", {}))
+        cross_validate(tree, Rows(rows.X, y), plan("none", {}))
 
 
 def test_a_score_that_does_not_fit_is_named(run: Any, tree: Pipeline, rows: Any, tmp_path: Path) -> None:
@@ -221,4 +222,18 @@ def test_the_folds_of_a_sorted_table_are_shuffled(table: pd.DataFrame, schema: S
     table = table.sort_values("size")
     line = make_pipeline(schema, estimators.build("sklearn.tree.DecisionTreeRegressor", {}, "regression", 0))
     X, y = to_X(table, schema), table["size"] * 2
-    assert cross_validate(line, X, y, plan("none", {}, scoring="r2"))["r2"].min() > 0.9
+    assert min(cross_validate(line, Rows(X, y), plan("none", {}, scoring="r2")).folds) > 0.9
+
+
+def test_a_model_is_measured_in_other_folds_than_those_in_which_it_was_chosen(
+    schema: Schema, make_pipeline: Make, run: Any, tmp_path: Path
+) -> None:
+    chance = np.random.default_rng(0)
+    X = pd.DataFrame({"size": chance.normal(size=150), "noise": chance.normal(size=150), "colour": "red"})
+    noise = Rows(X, pd.Series(chance.integers(2, size=150)))
+    tree = make_pipeline(schema, estimators.build(TREE, {}, "classification", 0))
+    wanted = plan("grid", {"max_depth": [1, 2, 3, 4, 5], "min_samples_leaf": [1, 2, 4, 8, 16]}, cv=5)
+    best, tried = run(tree, noise, wanted, tmp_path)
+    measured = cross_validate(best, noise, wanted)
+    assert tried["score"].max() > measured.mean + 0.02
+    assert measured.mean < 0.55

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bakebook.params import InputRole, Search, Severity, Task
+from bakebook.params import InputRole, Search, Severity, Split, Task
 
 Bound = int | float | str  # a number, or a time in ISO 8601
 Version = Literal["1"]
@@ -55,13 +55,15 @@ class Derived(Contract):
 
 
 class Schema(Contract):
-    """`schema.json`: what goes into the model and what comes out. `classes` is None when a number
-    is predicted.
+    """`schema.json`: what goes into the model, what comes out, and which rows belong together.
+    `classes` is None when a number is predicted.
     """
 
     version: Version = "1"
     target: str
     task: Task
+    split: Split = "random"
+    split_by: str = ""  # the column of a group or time split
     classes: tuple[str, ...] | None = None
     inputs: tuple[Input, ...]
     # Columns that are not inputs: their roles
@@ -80,8 +82,21 @@ class SplitReport(Contract):
     warnings: tuple[str, ...] = ()
 
 
+class CrossValidation(Contract):
+    """The score of a model in folds of the training rows: by this, models are compared."""
+
+    scoring: str  # scikit-learn's name of the score
+    mean: float
+    spread: float  # standard deviation over the folds
+    folds: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f} ± {self.spread:.4f}"
+
+
 class Trained(Contract):
-    """`trained.json`: the estimator that was trained, as params.yaml could ask for it.
+    """`trained.json`: the estimator that was trained, as params.yaml could ask for it, and its
+    cross-validated score.
 
     `hyperparameters` are those that were set or searched, and others that differ from the library's
     defaults, without the seed; what is no plain value stands as text in `others`.
@@ -92,6 +107,7 @@ class Trained(Contract):
     estimator: str
     hyperparameters: dict[str, Plain]
     others: dict[str, str] = Field(default_factory=dict)
+    cross_validation: CrossValidation | None = None
 
 
 class ModelFile(Contract):
@@ -129,19 +145,28 @@ class Signature(Contract):
     examples: tuple[Example, ...] = ()
 
 
+Verdict = Literal["met", "met within chance", "not met"]
+
+
 class Criterion(Contract):
-    """One success criterion beside the score that was reached."""
+    """One success criterion beside the score that was reached.
+
+    It is met when the whole interval of the score is on the right side of the threshold, and met
+    within chance when only the score itself is.
+    """
 
     bound: Literal["at least", "at most"]
     threshold: float
+    is_baseline: bool = False  # the threshold is what the baseline reaches, and must be exceeded
     score: float | None = None
-    passed: bool
+    verdict: Verdict
 
 
 class Success(Contract):
-    """Whether all success criteria are met."""
+    """Whether all success criteria are met: the worst of their verdicts."""
 
-    passed: bool
+    passed: bool  # all are met, and none within chance
+    verdict: Verdict
     criteria: dict[str, Criterion]
 
 
@@ -163,8 +188,10 @@ class RowCounts(Contract):
 
 
 class Metrics(Contract):
-    """`metrics.json`: the scores of the model, with their intervals, and of a baseline. `f1` is for
-    classes, `target` for numbers.
+    """`metrics.json`: the scores of the model, with their intervals, and of a baseline.
+
+    `cross_validation` is the score by which models are compared; the others are of the test rows.
+    `f1` and `support` are for classes, `target` for numbers.
     """
 
     version: Version = "1"
@@ -172,7 +199,9 @@ class Metrics(Contract):
     model: dict[str, float]
     intervals: dict[str, Interval] = Field(default_factory=dict)
     baseline: dict[str, float]
-    f1: dict[str, float] | None = None  # of each class
+    cross_validation: CrossValidation | None = None
+    f1: dict[str, float] | None = None  # of each class that has test rows or was predicted
+    support: dict[str, int] | None = None  # test rows of each class
     target: dict[str, float] | None = None  # min, median and max among the test rows
     warnings: tuple[str, ...] = ()
     success: Success

@@ -36,6 +36,7 @@ Score = Literal[
     "rmse",
     "r2",
 ]
+Threshold = float | Literal["baseline"]  # a criterion: a number, or better than the baseline
 Severity = Literal["critical", "warning", "info"]
 Task = Literal["classification", "regression"]
 InputRole = Literal["numeric", "boolean", "datetime", "categorical", "text"]

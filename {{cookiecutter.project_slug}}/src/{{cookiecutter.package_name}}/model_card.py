@@ -10,12 +10,20 @@ from importlib.metadata import version
 
 from sklearn.pipeline import Pipeline
 
-from bakebook.contracts import Input, Metrics, Schema, Signature, SplitReport, ValidationResult
+from bakebook.contracts import (
+    Input,
+    Metrics,
+    Schema,
+    Signature,
+    SplitReport,
+    Success,
+    ValidationResult,
+)
 from bakebook.errors import first_few
 from bakebook.models import estimators
 from bakebook.validation.report import counts
 
-from .evaluation.scores import shown_success, task_of
+from .evaluation.scores import shown_success, task_of, wanted
 
 LIBRARIES = ("scikit-learn", "skl2onnx", "onnxruntime", "pandas", "numpy")
 MOST_LEVELS = 8  # categories of an input that the card names
@@ -125,24 +133,39 @@ def _evaluation(results: Results) -> str:
     rows = []
     for name, value in metrics.model.items():
         criterion = metrics.success.criteria.get(name)
-        required = ""
-        if criterion:
-            verdict = "met" if criterion.passed else "NOT met"
-            required = f"{criterion.bound} {criterion.threshold:g}: {verdict}"
+        required = f"{wanted(criterion)}: {criterion.verdict}" if criterion else ""
         interval = str(metrics.intervals.get(name, ""))
-        baseline = f"{metrics.baseline[name]:.4f}"
+        baseline = f"{metrics.baseline[name]:.4f}" if name in metrics.baseline else ""
         rows.append([name.replace("_", " "), f"{value:.4f}", interval, baseline, required])
     intro = (
-        f"**{shown_success(metrics.success)}** The scores were measured on {metrics.rows.test} test"
+        f"{_verdict(metrics.success)} The scores were measured on {metrics.rows.test} test"
         " rows that were not used for training; the interval shows how far a score moves when these"
-        " rows are resampled. The baseline ignores the inputs and"
+        " rows are resampled. A criterion is met within chance when the score meets it and part of"
+        " the interval does not. The baseline ignores the inputs and"
         f" {task.baseline_text}."
     )
     warned = [f"> **Warning:** {warning}" for warning in metrics.warnings]
     table = _rows(["score", "model", "95 % interval", "baseline", "criterion"], rows)
-    return "\n\n".join(
-        ["## Evaluation", intro, *warned, table, task.describe_details(metrics, results.schema)]
-    )
+    parts = ["## Evaluation", intro, *warned, table]
+    if metrics.cross_validation:
+        folds = metrics.cross_validation
+        parts.append(
+            f"Cross-validated {folds.scoring}: {folds}, the mean and the standard deviation over"
+            f" {len(folds.folds)} folds of the training rows. Compare models by it: a model that is"
+            " chosen by its test score has seen the test rows."
+        )
+    return "\n\n".join([*parts, task.describe_details(metrics, results.schema)])
+
+
+def _verdict(success: Success) -> str:
+    """The verdict, in bold where a person set a criterion."""
+    sentence = shown_success(success)
+    is_own = any(not one.is_baseline for one in success.criteria.values())
+    if is_own:
+        return f"**{sentence}**"
+    if success.criteria:
+        return f"{sentence} Nobody set a criterion: the model is only compared with a guess."
+    return sentence
 
 
 def _data(table: TableSource, results: Results) -> str:

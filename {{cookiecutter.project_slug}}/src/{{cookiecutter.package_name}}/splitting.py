@@ -1,62 +1,49 @@
 """Which rows train and which rows test the model, and what would make the test too easy."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
-from bakebook.contracts import Input, Schema, SplitReport
+from bakebook.contracts import Schema, SplitReport
 from bakebook.errors import BadInput
+from bakebook.models.group_split import whole_groups
+from bakebook.models.intervals import FEWEST_BLOCKS
+from bakebook.models.leaks import leaks
+from bakebook.models.related import flatteries
+from bakebook.models.rows import distinguishing, groups_of
 from bakebook.models.targets import TARGETS
-from bakebook.params import Split
-from bakebook.tables.values import as_text
 
 FEWEST_ROWS = 4
-LEAK_SCORE = 0.99  # of a single column, from which it is suspected to contain the target
-LEAK_ROWS = 10_000  # that are searched for a leak
-LEAK_FEWEST_ROWS = 10
+FEW_ROWS = 20  # with which a test set cannot have just any size
+FAR_FROM_SIZE = 0.2  # the share of the wanted size of the test set by which it may be missed
+MOST_COPIES = 0.5  # of a row, as a share of the test set, with which it can still test
 
 
 def split(
-    table: pd.DataFrame,
-    schema: Schema,
-    *,
-    method: Split,
-    by: str,
-    test_size: float,
-    random_state: int,
+    table: pd.DataFrame, schema: Schema, *, test_size: float, random_state: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows in their old order.
 
-    `method` is random; stratified (classes, or deciles of a number, in the same proportions, unless
-    there are too few rows); group (all rows that share a value of column `by` stay together); time
-    (the last rows by column `by` test). Rows without a target are excluded, and so are test rows of
-    a class that no training row has. Raises BadInput when a part would be empty.
+    `schema.split` is random; stratified (classes, or deciles of a number, in the same proportions,
+    unless there are too few rows); group (all rows that share a value of `split_by` stay together);
+    time (the last rows by `split_by` test). Copies of a row stay together too. Rows without a
+    target are excluded, and so are test rows of a class that no training row has. Raises BadInput
+    when a part would be empty.
     """
     known = table[schema.target].notna()
     rows = table if known.all() else table[known]
     if len(rows) < FEWEST_ROWS:
         what = f"only {len(rows)} rows have a target"
         raise BadInput(what, "add rows with a target, or choose another target")
-    if method in ("group", "time") and by not in rows.columns:
-        raise BadInput(
-            f"prepare.split_by '{by}' is not a column",
-            f"name the column for prepare.split: {method}",
-        )
-    if method == "time":
-        test_index = _latest(rows[by], test_size)
-    elif method == "group":
-        test_index = _whole_groups(rows[by], test_size, random_state)
-    else:
-        strata = (
-            TARGETS[schema.task].strata(rows[schema.target]) if method == "stratified" else None
-        )
-        test_index = _random(rows.index, strata, test_size, random_state)
+    test_index = _test_index(rows, schema, test_size, random_state)
     is_test = rows.index.isin(test_index)
     train = rows[~is_test]
     test = rows[is_test]
     is_testable = TARGETS[schema.task].is_testable(test[schema.target], train[schema.target])
     test = test[is_testable]
     if train.empty or test.empty:
-        what = f"prepare.split: {method} gives no test rows whose class occurs in training"
+        what = f"prepare.split: {schema.split} gives no test rows whose class occurs in training"
         raise BadInput(what, "choose another prepare.split")
     return train.reset_index(drop=True), test.reset_index(drop=True)
 
@@ -68,15 +55,24 @@ def target_summary(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> p
 
 
 def report(
-    table: pd.DataFrame, train: pd.DataFrame, test: pd.DataFrame, schema: Schema
+    table: pd.DataFrame,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    schema: Schema,
+    test_size: float,
 ) -> SplitReport:
     """How many rows are in each part, and what a reader of the scores must know."""
     without_target = int(table[schema.target].isna().sum())
+    warnings = [
+        *_leak_warnings(train, schema),
+        *_relation_warnings(train, test, schema),
+        *_row_warnings(table, train, test, without_target, test_size),
+    ]
     return SplitReport(
         train_rows=len(train),
         test_rows=len(test),
         rows_without_target=without_target,
-        warnings=tuple(_warnings(table, train, test, schema, without_target)),
+        warnings=tuple(warnings),
     )
 
 
@@ -88,49 +84,85 @@ def shown(report: SplitReport) -> pd.DataFrame | str:
 
 
 def duplicates(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> int:
-    """How many test rows have the same inputs as a training row."""
-    names = [column.name for column in schema.inputs]
+    """How many test rows have the same inputs as a training row, apart from times and keys."""
+    names = distinguishing(schema) or [column.name for column in schema.inputs]
     train_hashes = pd.util.hash_pandas_object(train[names], index=False)
     test_hashes = pd.util.hash_pandas_object(test[names], index=False)
     return int(test_hashes.isin(train_hashes).sum())
 
 
-def leaks(train: pd.DataFrame, schema: Schema) -> dict[str, float]:
-    """The columns that alone almost determine the target, with the score of a small tree on rows it
-    did not see.
-
-    The score is balanced accuracy or R². Columns whose values hardly repeat, such as texts, are not
-    examined.
-    """
-    rows = train.sample(min(len(train), LEAK_ROWS), random_state=0)
-    halves = (rows.iloc[::2], rows.iloc[1::2])
-    if len(halves[1]) < LEAK_FEWEST_ROWS:
-        return {}
-    scores = {column.name: _score_alone(halves, column, schema) for column in schema.inputs}
-    return {name: score for name, score in scores.items() if score >= LEAK_SCORE}
-
-
-def _warnings(
-    table: pd.DataFrame,
-    train: pd.DataFrame,
-    test: pd.DataFrame,
-    schema: Schema,
-    without_target: int,
-) -> list[str]:
-    found = []
+def _leak_warnings(train: pd.DataFrame, schema: Schema) -> Iterator[str]:
     noun = TARGETS[schema.task].noun
     for name, score in leaks(train, schema).items():
         what = f"Column '{name}' alone predicts the {noun} with a score of {score:.3f}"
-        found.append(f"{what}. Is it known before the target?")
+        yield f"{what}. Is it known before the target?"
+
+
+def _relation_warnings(train: pd.DataFrame, test: pd.DataFrame, schema: Schema) -> Iterator[str]:
+    """What a random split makes look better than it is."""
+    for found in flatteries(train, schema):
+        if found.matters:
+            by = found.relation.by
+            held_out = "later rows" if found.relation.method == "time" else f"new values of '{by}'"
+            yield (
+                f"Rows that share or follow '{by}' are alike: a small forest has a"
+                f" {TARGETS[schema.task].score_name} of {found.random:.3f} on random test rows, and"
+                f" {found.related:.3f} on {held_out}. If the model will meet {held_out}, set"
+                f" prepare.split: {found.relation.method} and split_by: {by}."
+            )
     repeated = duplicates(train, test, schema)
     if repeated:
-        found.append(f"{repeated} of {len(test)} test rows duplicate training rows.")
+        yield f"{repeated} of {len(test)} test rows duplicate training rows."
+    elif schema.split == "group" and test[schema.split_by].nunique() < FEWEST_BLOCKS:
+        yield (
+            f"The test rows have only {test[schema.split_by].nunique()} values of"
+            f" '{schema.split_by}': too few to say how far a score can be trusted."
+        )
+    elif schema.split in ("random", "stratified"):
+        together = groups_of(pd.concat([train, test], ignore_index=True), schema)
+        if together is not None:
+            copied = int(together.duplicated(keep=False).sum())
+            yield (
+                f"{copied} of {len(together)} rows have duplicates, apart from times and keys; each"
+                " is on the same side of the split as its duplicates."
+            )
+
+
+def _row_warnings(
+    table: pd.DataFrame,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    without_target: int,
+    test_size: float,
+) -> Iterator[str]:
     if without_target:
-        found.append(f"{without_target} of {len(table)} rows have no target and are excluded.")
+        yield f"{without_target} of {len(table)} rows have no target and are excluded."
     unseen = len(table) - without_target - len(train) - len(test)
     if unseen:
-        found.append(f"{unseen} rows are of classes that no training row has, and are excluded.")
-    return found
+        yield f"{unseen} rows are of classes that no training row has, and are excluded."
+    share = len(test) / (len(train) + len(test))
+    is_far = abs(share - test_size) > FAR_FROM_SIZE * test_size
+    if is_far and len(train) + len(test) > FEW_ROWS:
+        yield (
+            f"The test rows are {share:.0%} of the rows, not {test_size:.0%}: groups, moments or"
+            " copies that stay together do not divide otherwise."
+        )
+
+
+def _test_index(
+    rows: pd.DataFrame, schema: Schema, test_size: float, random_state: int
+) -> pd.Index:
+    if schema.split == "time":
+        return _latest(rows[schema.split_by], test_size)
+    groups = groups_of(rows, schema)
+    if schema.split == "group" and groups is not None:
+        return _whole_groups(groups, rows, schema, test_size, random_state)
+    strata = None
+    if schema.split == "stratified":
+        strata = TARGETS[schema.task].strata(rows[schema.target])
+    if groups is None:
+        return _random(rows.index, strata, test_size, random_state)
+    return _whole_copies(groups, strata, test_size, random_state)
 
 
 def _random(
@@ -167,37 +199,26 @@ def _latest(times: pd.Series, test_size: float) -> pd.Index:
     return order[order > first].index
 
 
-def _whole_groups(groups: pd.Series, test_size: float, random_state: int) -> pd.Index:
-    """Groups in random order, until they have the share of the rows; a row without a group is one
-    of its own.
-    """
-    own = "row " + groups.index.astype(str)
-    names = groups.map(as_text).where(groups.notna(), own)
-    if names.nunique() < 2:
+def _whole_groups(
+    groups: pd.Series, rows: pd.DataFrame, schema: Schema, test_size: float, random_state: int
+) -> pd.Index:
+    """Whole groups, near the size of the test set and near the same classes, or deciles."""
+    if groups.nunique() < 2:
         raise BadInput(
-            f"column '{groups.name}' has only one value", "name another as prepare.split_by"
+            f"column '{schema.split_by}' has only one value", "name another as prepare.split_by"
         )
-    sizes = names.value_counts().sort_index().sample(frac=1, random_state=random_state)
-    fitting = int((sizes.cumsum() <= len(names) * test_size).sum())
-    chosen = sizes.index[: max(1, fitting)]
-    return names.index[names.isin(chosen)]
+    strata = pd.factorize(TARGETS[schema.task].strata(rows[schema.target]))[0] + 1
+    return groups.index[whole_groups(groups.to_numpy(), strata, test_size, random_state)]
 
 
-def _score_alone(halves: tuple[pd.DataFrame, pd.DataFrame], column: Input, schema: Schema) -> float:
-    """The score on the second half of a small tree that learned one column of the first; 0 where it
-    is not examined.
-    """
-    if column.role in ("text", "datetime"):
-        return 0.0
-    both = pd.concat(halves)
-    codes = both[column.name]
-    if column.role == "categorical":
-        codes = pd.Series(pd.factorize(codes)[0], index=both.index)
-        if codes.nunique() > len(both) / 5:
-            return 0.0
-    target = TARGETS[schema.task]
-    X = codes.astype("float64").to_numpy().reshape(-1, 1)
-    y = target.labels(both[schema.target])
-    half = len(halves[0])
-    tree = target.small_tree().fit(X[:half], y.iloc[:half])
-    return target.score(y.iloc[half:].to_numpy(), tree.predict(X[half:]))
+def _whole_copies(
+    groups: pd.Series, strata: pd.Series | None, test_size: float, random_state: int
+) -> pd.Index:
+    """Draws one row for all its copies; what has very many copies trains."""
+    sizes = groups.map(groups.value_counts())
+    drawn = groups.index[~groups.duplicated() & (sizes <= MOST_COPIES * test_size * len(groups))]
+    if len(drawn) < FEWEST_ROWS:
+        drawn = groups.index[~groups.duplicated()]
+    of_drawn = None if strata is None else strata.loc[drawn]
+    chosen = groups.loc[_random(drawn, of_drawn, test_size, random_state)]
+    return groups.index[groups.isin(chosen)]

@@ -16,6 +16,7 @@ from bakebook.contract.yaml_files import append, remove, rename, set_all
 from bakebook.contracts import ReadOptions
 from bakebook.datasets.changes import Changes
 from bakebook.datasets.fetch import without_secrets
+from bakebook.datasets.understanding import Understood
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
 from bakebook.models.task import Task
@@ -74,15 +75,16 @@ def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Pr
             known[name] = roles[name].choice
 
 
-def write_roles(project: Project, target: str, task: str, roles: Mapping[str, Proposal]) -> None:
-    """The section `prepare`: the target and each column's role, with a reason where it is not
-    obvious. Roles of the project's own columns are kept.
+def write_roles(project: Project, understood: Understood) -> None:
+    """The section `prepare`: the target, the split, and each column's role, with a reason where it
+    is not obvious. Roles of the project's own columns are kept.
     """
     section = project.params["prepare"]
-    section["target"] = target
-    section["task"] = task
-    section["split"] = "stratified"
-    section["split_by"] = ""
+    roles = understood.roles
+    section["target"] = understood.target
+    section["task"] = understood.task.choice
+    section["split"] = understood.split.method if understood.split else "stratified"
+    section["split_by"] = understood.split.by if understood.split else ""
     own = {column.name for column in own_columns(project)}
     kept = {name: role for name, role in section["roles"].items() if name in own}
     _refill(section["roles"], {name: role.choice for name, role in roles.items()} | kept)

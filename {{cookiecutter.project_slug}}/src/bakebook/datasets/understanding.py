@@ -21,6 +21,7 @@ from bakebook.paths import ROOT, TABLE
 from bakebook.tables.detection import detect
 from bakebook.tables.dtype_inference import infer_dtypes
 from bakebook.tables.readers import read_untyped, typed
+from bakebook.tables.relations import Relation, relations
 from bakebook.tables.roles import Proposal, propose_roles, propose_task
 
 MOST_NAMED = 20  # columns in a message
@@ -53,6 +54,7 @@ class Understood:
     options: ReadOptions
     target: str
     task: Proposal
+    split: Relation | None  # by which test rows are best held out; None: at random
     roles: Mapping[str, Proposal]
     changes: Changes | None
 
@@ -83,7 +85,18 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
     asked = request.task or (prepare["task"] if is_same_target else None)
     task = propose_task(table[target], options.columns[target], asked)
     roles = propose_roles(table, target, options.columns)
-    return Understood(table, options, target, task, roles, changes)
+    split = _split(table, target, roles)
+    if split is not None and split.method == "group":
+        reason = "the key of the group split, which new rows do not share"
+        roles[split.by] = Proposal("identifier", reason)
+    return Understood(table, options, target, task, split, roles, changes)
+
+
+def _split(table: pd.DataFrame, target: str, roles: Mapping[str, Proposal]) -> Relation | None:
+    """The relation among the rows that is certain enough to propose a split by it."""
+    known = table[table[target].notna()]
+    found = relations(known, target, {name: role.choice for name, role in roles.items()})
+    return next((one for one in found if one.is_certain), None)
 
 
 def _changes(

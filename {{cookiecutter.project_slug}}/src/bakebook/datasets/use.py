@@ -82,7 +82,7 @@ def _start_over(project: Project, source: str, understood: Understood, defaults:
     roles = understood.roles
     settings_writer.write_description(project, source, target, roles, table)
     settings_writer.write_training(project, defaults)
-    settings_writer.write_roles(project, target, understood.task.choice, roles)
+    settings_writer.write_roles(project, understood)
     forget_feedback(project)
     identifiers = [name for name, role in roles.items() if role.choice == "identifier"]
     write_json(draft(table, target, identifiers), project.root / SUITE_FILE)
@@ -110,6 +110,9 @@ def _found(project: Project, understood: Understood, suite: update.JsonObject) -
     task = understood.task
     width = max(len(name) for name in understood.table.columns)
     lines = [f"predict {understood.target}: {task.choice} ({task.reason})"]
+    if understood.split:
+        split = understood.split
+        lines.append(f"test rows: {split.method} split by {split.by} ({split.reason})")
     for name, role in understood.roles.items():
         missing = understood.table[name].isna().mean()
         share = f", {missing:.0%} missing" if missing else ""

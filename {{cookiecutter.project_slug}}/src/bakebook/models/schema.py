@@ -14,7 +14,7 @@ from bakebook.contracts import Derived, Input, Schema
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.models.columns import Columns
 from bakebook.models.encoding import encode, parts_of_time, tensor_types
-from bakebook.params import EXCLUDED_ROLES, InputRole, Task
+from bakebook.params import EXCLUDED_ROLES, InputRole, Split, Task
 from bakebook.tables.values import as_text
 
 FEW_LEVELS = 30  # up to these, a category is one-hot encoded; above, it may be target encoded
@@ -36,9 +36,13 @@ def describe_inputs(
     task: Task,
     roles: Mapping[str, str],
     columns: Columns | None = None,
+    *,
+    split: Split = "random",
+    split_by: str = "",
 ) -> Schema:
     """The schema as far as names and roles go; a column of `columns.py` without a role has that of
-    its type. Raises BadInput where table and roles do not match.
+    its type. The key of a group split is no input: rows to predict are of groups that the model
+    has not seen. Raises BadInput where table, roles and split do not match.
     """
     own = columns.by_name if columns else {}
     names = [str(name) for name in table.columns if name not in own]
@@ -47,7 +51,9 @@ def describe_inputs(
     excluded = {}
     for name in [*(one for one in roles if one not in own), *own]:
         role = roles[name] if name in roles else ROLES[own[name].type]
-        if role in EXCLUDED_ROLES:
+        if split == "group" and name == split_by:
+            excluded[name] = "identifier"
+        elif role in EXCLUDED_ROLES:
             excluded[name] = role
         else:
             if name in table:  # else it is learned after the split
@@ -55,7 +61,19 @@ def describe_inputs(
             inputs.append(Input.model_validate({"name": name, "role": role}))
     if not inputs:
         raise BadInput("no column is left to learn from", "give one of prepare.roles another role")
-    return Schema(target=target, task=task, inputs=tuple(inputs), excluded=excluded)
+    if split in ("group", "time") and split_by not in table.columns:
+        raise BadInput(
+            f"prepare.split_by '{split_by}' is not a column",
+            f"name the column for prepare.split: {split}",
+        )
+    return Schema(
+        target=target,
+        task=task,
+        split=split,
+        split_by=split_by if split in ("group", "time") else "",
+        inputs=tuple(inputs),
+        excluded=excluded,
+    )
 
 
 def learn_inputs(

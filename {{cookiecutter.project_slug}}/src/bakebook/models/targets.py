@@ -14,6 +14,7 @@ from bakebook.params import Task
 from bakebook.tables.values import as_text
 
 RARE_CLASS = 2  # rows below which a class cannot be in both parts
+TREES = 30  # of a small forest
 BINS = 10  # of equal size, by which a number to predict is spread evenly over both parts
 
 
@@ -21,11 +22,13 @@ class Target(Protocol):
     """What a split must know about the column to predict."""
 
     noun: str
+    score_name: str
 
     def strata(self, target: pd.Series) -> pd.Series: ...
     def is_testable(self, test: pd.Series, train: pd.Series) -> pd.Series: ...
     def summary(self, parts: Mapping[str, pd.Series], schema: Schema) -> pd.DataFrame: ...
     def small_tree(self) -> BaseEstimator: ...
+    def small_forest(self) -> BaseEstimator: ...
     def labels(self, target: pd.Series) -> pd.Series: ...
     def score(self, y: np.ndarray, predicted: np.ndarray) -> float: ...
 
@@ -34,6 +37,7 @@ class ClassTarget:
     """A class."""
 
     noun = "class"
+    score_name = "balanced accuracy"
 
     def strata(self, target: pd.Series) -> pd.Series:
         """The group of each row that both parts should have in the same proportion; missing for a
@@ -57,6 +61,12 @@ class ClassTarget:
         """A model that finds out whether one column contains the target."""
         return DecisionTreeClassifier(min_samples_leaf=5, random_state=0, max_leaf_nodes=200)
 
+    def small_forest(self) -> BaseEstimator:
+        """A model that shows how much a split flatters."""
+        from sklearn.ensemble import RandomForestClassifier  # takes a moment, few tables need it
+
+        return RandomForestClassifier(TREES, random_state=0)
+
     def labels(self, target: pd.Series) -> pd.Series:
         """The target as the small tree learns it."""
         return target.map(as_text)
@@ -71,6 +81,7 @@ class NumberTarget:
     """A number."""
 
     noun = "number"
+    score_name = "R²"
 
     def strata(self, target: pd.Series) -> pd.Series:
         ranks = target.rank(method="first")
@@ -84,6 +95,11 @@ class NumberTarget:
 
     def small_tree(self) -> BaseEstimator:
         return DecisionTreeRegressor(min_samples_leaf=5, random_state=0, max_leaf_nodes=200)
+
+    def small_forest(self) -> BaseEstimator:
+        from sklearn.ensemble import RandomForestRegressor
+
+        return RandomForestRegressor(TREES, random_state=0)
 
     def labels(self, target: pd.Series) -> pd.Series:
         return target

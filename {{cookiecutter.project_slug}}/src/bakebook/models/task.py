@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bakebook.contracts import Interval, Metrics, Schema
-from bakebook.params import Task as TaskName
+from bakebook.params import Task as TaskName, Threshold
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,12 +20,16 @@ LETTERS_PER_INCH = 13  # of a caption
 
 @dataclass(frozen=True)
 class Holdout:
-    """A fitted model and the rows that it never saw: X (n, tensors) and y (n,)."""
+    """A fitted model and the rows that it never saw: X (n, tensors) and y (n,).
+
+    `blocks` (n,) has the same number for rows that are related; None where all are independent.
+    """
 
     model: Any
     X: pd.DataFrame
     y: pd.Series
     schema: Schema
+    blocks: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -83,10 +87,10 @@ class Task(Protocol):
     scores: Mapping[str, Score]
     scoring: str  # scikit-learn's name of the score that importance measures
     scoring_label: str
-    baseline_text: str  # what the baseline predicts
+    baseline_text: str  # what the baseline predicts, for each score
     first_estimator: str  # what `nb data use` writes for a new table
     first_hyperparameters: Mapping[str, object]
-    first_criteria: Mapping[str, float]
+    first_criteria: Mapping[str, Threshold]
     predictions: Plot  # what was predicted beside the truth
     errors: Plot  # where predictions are wrong
     confidence: Plot  # how far a prediction can be trusted
@@ -97,8 +101,8 @@ class Task(Protocol):
         """Every plot of the task, in the order of the notebook."""
         ...
 
-    def baseline(self, X: pd.DataFrame, y: pd.Series) -> object:
-        """A fitted model that ignores the inputs."""
+    def baseline(self, y_train: pd.Series, y_test: pd.Series, schema: Schema) -> dict[str, float]:
+        """What the best guess that ignores the inputs reaches in each score."""
         ...
 
     def evaluate(self, model: object, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
@@ -109,7 +113,7 @@ class Task(Protocol):
         """The 95 % interval of every score that the rows allow."""
         ...
 
-    def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
+    def details(self, holdout: Holdout) -> dict[str, object]:
         """The fields of Metrics that only this task has."""
         ...
 

@@ -4,34 +4,54 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
-from sklearn.base import clone
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
+from bakebook.contracts import CrossValidation
 from bakebook.errors import BadInput, first_line
+from bakebook.models.fitting import fit
+from bakebook.models.rows import Rows, folds
 from bakebook.search.plan import Plan
 
+DIGITS = 6
 
-def cross_validate(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> pd.DataFrame:
-    """The score of each fold: how much the result depends on the
-    rows. Rare classes are excluded.
+
+def cross_validate(model: Pipeline, rows: Rows, plan: Plan) -> CrossValidation:
+    """The score of the model in each fold, in other folds than those in which a search chose it:
+    the best of many trials is partly the luckiest. Rare classes are excluded.
     """
-    found = list(scores(model, *frequent_classes(X, y, plan)))
-    folds = pd.RangeIndex(1, len(found) + 1, name="fold")
-    return pd.DataFrame({plan.scoring: found}, index=folds)
+    frequent, plan = frequent_classes(rows, plan)
+    found = list(scores(model, frequent, plan.in_other_folds()))
+    return CrossValidation(
+        scoring=plan.scoring,
+        mean=round(float(np.mean(found)), DIGITS),
+        spread=round(float(np.std(found)), DIGITS),
+        folds=tuple(round(score, DIGITS) for score in found),
+    )
 
 
-def scores(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> Iterator[float]:
+def shown(found: CrossValidation) -> pd.DataFrame:
+    """One row per fold: its score."""
+    folds = pd.RangeIndex(1, len(found.folds) + 1, name="fold")
+    return pd.DataFrame({found.scoring: found.folds}, index=folds)
+
+
+def scores(model: Pipeline, rows: Rows, plan: Plan) -> Iterator[float]:
     """The score on each fold of the model fitted on the others. Raises BadInput where it is not
     defined.
     """
     scorer = get_scorer(plan.scoring)
-    for train, test in splitter(y, plan).split(X, y):
-        fitted = clone(model).fit(X.iloc[train], y.iloc[train])
+    is_measured = False
+    for train, test in folds(rows, plan.cv, plan.random_state):
+        train_rows, test_rows = _same_classes(rows.take(train), rows.take(test))
+        if train_rows is None or test_rows is None:
+            continue
+        is_measured = True
+        fitted = fit(model, train_rows)
         try:
-            score = float(scorer(fitted, X.iloc[test], y.iloc[test]))
+            score = float(scorer(fitted, test_rows.X, test_rows.y))
         except ValueError as error:
             what = f"train.scoring {plan.scoring} does not fit the target ({first_line(error)})"
             raise BadInput(what, "set another train.scoring") from None
@@ -41,35 +61,52 @@ def scores(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> Iterat
                 "set another train.scoring",
             )
         yield score
+    if not is_measured:
+        what = "no fold has two classes to learn and one of them to predict"
+        raise BadInput(what, "choose another prepare.split, or fewer folds (train.cv)")
 
 
-def splitter(y: pd.Series, plan: Plan) -> KFold | StratifiedKFold:
-    """Folds of shuffled rows: in a sorted table, a fold would otherwise hold what no other does."""
-    class_ = StratifiedKFold if _is_classes(y) else KFold
-    return class_(plan.cv, shuffle=True, random_state=plan.random_state)
+def frequent_classes(rows: Rows, plan: Plan) -> tuple[Rows, Plan]:
+    """The rows of classes that have a row, or a group, for every fold, with the classes numbered
+    from 0 again.
 
-
-def frequent_classes(
-    X: pd.DataFrame, y: pd.Series, plan: Plan
-) -> tuple[pd.DataFrame, pd.Series, Plan]:
-    """The rows of classes that have a row for every fold, with the classes numbered from 0 again.
-
-    Where only one class has that many rows, there are fewer folds. A number to predict keeps all
-    rows. Raises BadInput when no two classes have two rows each.
+    Where only one class has that many, there are fewer folds. A number to predict keeps all rows.
+    Raises BadInput when no two classes have two rows each.
     """
-    if not _is_classes(y):
-        return X, y, plan
-    counts = y.value_counts()
+    if not _is_classes(rows.y):
+        return rows, plan
+    counts = rows.y.value_counts()
+    if rows.groups is not None:
+        counts = rows.groups.groupby(rows.y).nunique()
     second_largest = int(counts.nlargest(2).iloc[-1])
     cv = min(plan.cv, second_largest)
-    if cv < 2:
-        raise BadInput(
-            "no two classes have two training rows each", "choose another prepare.target"
-        )
-    is_frequent = y.map(counts) >= cv
-    codes, _ = pd.factorize(y[is_frequent], sort=True)
-    classes = pd.Series(codes.astype("int64"), index=y.index[is_frequent])
-    return X[is_frequent], classes, replace(plan, cv=cv)
+    if cv < 2 or len(counts) < 2:
+        what = "no two classes have two training rows each"
+        if rows.groups is not None:
+            what = "no two classes are in two groups of training rows each"
+        raise BadInput(what, "choose another prepare.target or prepare.split")
+    is_frequent = rows.y.map(counts) >= cv
+    kept = rows.take(np.flatnonzero(is_frequent))
+    return _renumbered(kept, kept.y), replace(plan, cv=cv)
+
+
+def _same_classes(train: Rows, test: Rows) -> tuple[Rows | None, Rows | None]:
+    """The rows of a fold: those to predict are of classes that were learned, which are numbered
+    from 0. None where nothing can be measured.
+    """
+    if not _is_classes(train.y):
+        return train, test
+    learned = np.unique(train.y)
+    known = test.take(np.flatnonzero(test.y.isin(learned)))
+    if len(learned) < 2 or known.y.empty:
+        return None, None
+    return _renumbered(train, train.y), _renumbered(known, train.y)
+
+
+def _renumbered(rows: Rows, learned: pd.Series) -> Rows:
+    """The same rows, with the classes of `learned` numbered from 0."""
+    codes = np.searchsorted(np.unique(learned), rows.y)
+    return replace(rows, y=pd.Series(codes, index=rows.y.index, dtype="int64"))
 
 
 def _is_classes(y: pd.Series) -> bool:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import get_scorer
@@ -17,6 +16,8 @@ from sklearn.pipeline import Pipeline
 from bakebook.contracts import Schema
 from bakebook.errors import BadInput, first_line
 from bakebook.models import estimators
+from bakebook.models.fitting import GivenFolds, preprocessed
+from bakebook.models.rows import Rows, folds
 from bakebook.params import Task
 from bakebook.search import cross_validation
 from bakebook.search.plan import Plan
@@ -33,8 +34,7 @@ FIXED = ("random_state", "n_jobs", "verbose", "verbosity")  # not chosen by FLAM
 
 def search(
     model: Pipeline,
-    X: pd.DataFrame,
-    y: pd.Series,
+    rows: Rows,
     schema: Schema,
     plan: Plan,
     make_pipeline: Callable[[Schema, BaseEstimator], Pipeline],
@@ -43,48 +43,50 @@ def search(
 
     FLAML searches over estimators alone, on rows whose preprocessing was fitted on all of them, so
     its scores may be too good. Its winner is therefore measured again like the model of
-    params.yaml, and the better of both is taken. One thread, so that the same seed gives the same
-    winner.
+    params.yaml, both in folds that FLAML did not see, and the better one is taken. One thread, so
+    that the same seed gives the same winner.
     """
     task = schema.task
     automl = _flaml()
-    trials = [_measure(model, X, y, plan)]
+    trials = [_measure(model, rows, plan)]
     try:
-        prepared = make_pipeline(schema, LinearRegression())[:-1].fit_transform(X, y)
-        fitted, tried = _run_flaml(automl, np.asarray(prepared, dtype=np.float32), y, task, plan)
+        X = preprocessed(make_pipeline(schema, LinearRegression()), rows)
+        fitted, tried = _run_flaml(automl, X, rows, task, plan)
     except ValueError as error:
         what = f"automl cannot learn from these rows: {first_line(error)}"
         raise BadInput(what, "set another train.search") from None
     if fitted is None:
         return model, trials
     found = make_pipeline(schema, _unfitted(fitted, task, plan.random_state))
-    trials.append(_measure(found, X, y, plan))
+    trials.append(_measure(found, rows, plan))
     is_better = (trials[1].score or 0) > (trials[0].score or 0)
     return found if is_better else model, trials + tried
 
 
 def _run_flaml(
-    automl: Any, X: np.ndarray, y: pd.Series, task: Task, plan: Plan
+    automl: Any, X: np.ndarray, rows: Rows, task: Task, plan: Plan
 ) -> tuple[Any, list[Trial]]:
     """FLAML's best estimator, fitted (None when it found none in time), and what it tried."""
     scores: list[float] = []
+    given = GivenFolds(folds(rows, plan.cv, plan.random_state))
+    cv = given.get_n_splits()
     progress = Progress(plan.trials, plan.time_budget)
 
     def advance() -> None:
-        progress.may_continue(len(scores) // plan.cv)
+        progress.may_continue(len(scores) // cv)
 
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         log = Path(folder, "trials.log")
         automl.fit(
             X_train=X,
-            y_train=y.to_numpy(),
+            y_train=rows.y.to_numpy(),
             task=task,
             metric=_loss(plan.scoring, scores, advance),
             estimator_list=list(FAMILIES[task]),
             eval_method="cv",
-            split_type=cross_validation.splitter(y, plan),
-            n_splits=plan.cv,
+            split_type=given,
+            n_splits=cv,
             max_iter=plan.trials or None,
             time_budget=plan.time_budget or -1,
             early_stop=False,
@@ -97,7 +99,7 @@ def _run_flaml(
             mlflow_logging=False,
             verbose=0,
         )
-        tried = list(_tried(log, scores, plan.cv))
+        tried = list(_tried(log, scores, cv))
     progress.finish()
     return automl.model and automl.model.estimator, tried
 
@@ -138,8 +140,8 @@ def _tried(log: Path, scores: list[float], cv: int) -> Iterator[Trial]:
         yield Trial("tried", -entry["validation_loss"], spread, values)
 
 
-def _measure(model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan) -> Trial:
-    found = list(cross_validation.scores(model, X, y, plan))
+def _measure(model: Pipeline, rows: Rows, plan: Plan) -> Trial:
+    found = list(cross_validation.scores(model, rows, plan.in_other_folds(2)))
     name = estimators.dotted(type(estimators.inner(model)))
     return Trial(COMPLETE, float(np.mean(found)), float(np.std(found)), {"estimator": name})
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import joblib
-import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from bakebook.contract.sources import Sources
+from bakebook.models.rows import Rows
 from bakebook.paths import LIBRARY
 from bakebook.search import cross_validation
 from bakebook.search.plan import Plan
@@ -19,9 +19,7 @@ SOURCE = LIBRARY.parent  # holds the library and the project's package
 LIBRARIES = ("sklearn", "numpy", "scipy", "pandas", "optuna", "lightgbm", "xgboost", "torch")
 
 
-def journal_name(
-    model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan, drawn: int | None
-) -> str:
+def journal_name(model: Pipeline, rows: Rows, plan: Plan, drawn: int | None) -> str:
     """A hash of rows, model, plan, libraries and code.
 
     `drawn` is the number of trials where it decides which combinations are drawn; otherwise more
@@ -30,14 +28,15 @@ def journal_name(
     plan_of_score = [plan.search, dict(plan.space), plan.cv, plan.scoring, plan.random_state]
     versions = [getattr(sys.modules.get(name), "__version__", "") for name in LIBRARIES]
     code = [path.read_bytes() for path in source_files(model)]
-    return str(joblib.hash([model, X, y, plan_of_score, drawn, code, versions]))
+    measured = [rows.X, rows.y, rows.groups, rows.moments]
+    return str(joblib.hash([model, *measured, plan_of_score, drawn, code, versions]))
 
 
 def source_files(model: Pipeline) -> list[Path]:
     """The source files that a score depends on: cross-validation, the code in the model, and what
     these import.
 
-    X and y are part of the name themselves, so the code that made them need not be.
+    The rows are part of the name themselves, so the code that made them need not be.
     """
     names = {cross_validation.__name__, *_modules(model)}
     sources = Sources(SOURCE)

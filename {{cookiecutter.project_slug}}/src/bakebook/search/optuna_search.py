@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-import pandas as pd
 from optuna.distributions import (
     BaseDistribution,
 )
@@ -21,6 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from bakebook.errors import BadInput, first_line
 from bakebook.models import estimators
+from bakebook.models.rows import Rows
 from bakebook.search import cross_validation
 from bakebook.search.journal import journal_name
 from bakebook.search.plan import Plan
@@ -38,14 +38,11 @@ class Problem:
     """What a trial is measured on."""
 
     model: Pipeline
-    X: pd.DataFrame
-    y: pd.Series
+    rows: Rows
     plan: Plan
 
 
-def search(
-    model: Pipeline, X: pd.DataFrame, y: pd.Series, plan: Plan, journals: Path
-) -> tuple[Pipeline, list[Trial]]:
+def search(model: Pipeline, rows: Rows, plan: Plan, journals: Path) -> tuple[Pipeline, list[Trial]]:
     """The best model found, unfitted, and every trial.
 
     Optuna's journal in the folder `journals` keeps each finished trial, so that a search that was
@@ -53,11 +50,11 @@ def search(
     another journal. Values of a list stand there by their place, since JSON does not have every
     value that YAML has.
     """
-    problem = Problem(model, X, y, plan)
+    problem = Problem(model, rows, plan)
     distributions = distributions_of(model, plan)
     listed = combinations(plan)
     drawn = plan.trials if plan.search == "random" and listed else None
-    study = _study(journals / f"{journal_name(model, X, y, plan, drawn)}.log")
+    study = _study(journals / f"{journal_name(model, rows, plan, drawn)}.log")
     with warnings.catch_warnings():
         # The notebook shows the same when trials come from the journal
         warnings.simplefilter("ignore")
@@ -123,7 +120,7 @@ def _score(study: optuna.Study, trial: optuna.Trial, problem: Problem) -> float:
     plan = problem.plan
     model = _with(problem.model, _values(trial, plan))
     found: list[float] = []
-    for score in cross_validation.scores(model, problem.X, problem.y, plan):
+    for score in cross_validation.scores(model, problem.rows, plan):
         found.append(score)
         trial.report(float(np.mean(found)), len(found))
         is_last = len(found) == plan.cv

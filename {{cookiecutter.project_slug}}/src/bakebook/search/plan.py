@@ -1,7 +1,7 @@
 """How to look for a better model, as the section `train` of params.yaml describes it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sklearn.metrics import get_scorer_names
 
@@ -34,3 +34,7 @@ class Plan:
                 f"train.search: {self.search} would not end",
                 "set train.trials or train.time_budget",
             )
+
+    def in_other_folds(self, number: int = 1) -> "Plan":
+        """The same plan with folds that a search did not see."""
+        return replace(self, random_state=(self.random_state + number) % 2**32)

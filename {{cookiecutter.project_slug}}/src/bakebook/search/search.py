@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from bakebook.contracts import Schema
+from bakebook.models.rows import Rows
 from bakebook.search.cross_validation import frequent_classes
 from bakebook.search.plan import Plan
 from bakebook.search.trial import ranked
@@ -17,8 +18,7 @@ MakePipeline = Callable[[Schema, BaseEstimator], Pipeline]
 
 def search(
     candidate: Pipeline,
-    X: pd.DataFrame,
-    y: pd.Series,
+    rows: Rows,
     schema: Schema,
     plan: Plan,
     make_pipeline: MakePipeline,
@@ -31,13 +31,13 @@ def search(
     """
     if plan.search == "none":
         return candidate, ranked([])
-    X, y, plan = frequent_classes(X, y, plan)
+    rows, plan = frequent_classes(rows, plan)
     if plan.search == "automl":
         from bakebook.search import flaml_search
 
-        best, trials = flaml_search.search(candidate, X, y, schema, plan, make_pipeline)
+        best, trials = flaml_search.search(candidate, rows, schema, plan, make_pipeline)
     else:
         from bakebook.search import optuna_search
 
-        best, trials = optuna_search.search(candidate, X, y, plan, journals)
+        best, trials = optuna_search.search(candidate, rows, plan, journals)
     return best, ranked(trials)

@@ -31,7 +31,8 @@ def compared(root: Path, names: Sequence[str]) -> list[str]:
     code = [row for row in files if row[0].startswith(own)]
     different = list(filter(_differs, [*params, *data, *code]))
     blocks = [
-        ("scores (95 % interval)", _scores(versions)),
+        ("cross-validation (mean ± spread)", _rows(versions, lambda one: one.cross_validated)),
+        ("scores of the test rows (95 % interval)", _scores(versions)),
         ("parameters", [row for row in params if row[0].startswith(MODEL) or row in different]),
         ("data", data),
         ("code", [row for row in code if row in different]),

@@ -26,6 +26,7 @@ WORKSPACE = "workspace"
 AFTERWARDS = {"describe"}  # which writes about a model, and changes nothing
 JUDGED = ("export.", "evaluate.")  # tags of a run: parameters of what judges a model
 INTERVALS = "intervals."
+FOLDS = "cross_validation.mean"
 SHORT = 8  # characters of a hash
 RUN_ID = re.compile(r"[0-9a-f]{6,32}")
 
@@ -40,6 +41,7 @@ class Version:
     params: Mapping[str, str]
     scores: Mapping[str, float]
     intervals: Mapping[str, Interval]
+    cross_validated: Mapping[str, str] = field(default_factory=dict)  # mean ± spread of a score
     files: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -75,7 +77,9 @@ def _from_files(name: str, read: Callable[[str], str | None]) -> Version:
     trained = read(TRAINED.relative_to(ROOT).as_posix())
     if trained:
         values = _as_trained(values, Trained.model_validate_json(trained))
-    return Version(name, values, found.model, found.intervals, _hashes(stages))
+    folds = found.cross_validation
+    measured = {folds.scoring: str(folds)} if folds else {}
+    return Version(name, values, found.model, found.intervals, measured, _hashes(stages))
 
 
 def _stages(name: str, lock: str) -> Mapping[str, Any]:
@@ -121,7 +125,17 @@ def _from_run(name: str, run: "Run") -> Version:
     files = {one.dataset.name: one.dataset.digest[:SHORT] for one in inputs}
     plain = {path.removeprefix(MODEL): value for path, value in scores.items()}
     tags = {path: one for path, one in run.data.tags.items() if path.startswith(JUDGED)}
-    return Version(name, {**run.data.params, **tags}, plain, intervals, files)
+    values = {**run.data.params, **tags}
+    return Version(name, values, plain, intervals, _cross_validated(run), files)
+
+
+def _cross_validated(run: "Run") -> dict[str, str]:
+    metrics = run.data.metrics
+    if FOLDS not in metrics:
+        return {}
+    spread = metrics[FOLDS.replace("mean", "spread")]
+    scoring = run.data.params.get("train.scoring", "score")
+    return {scoring: f"{metrics[FOLDS]:.4f} ± {spread:.4f}"}
 
 
 def _on_disk(path: Path) -> str | None:

@@ -12,19 +12,20 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 from sklearn.calibration import calibration_curve
-from sklearn.dummy import DummyClassifier
-from sklearn.metrics import f1_score, roc_curve
+from sklearn.metrics import roc_curve
 
 from bakebook.contracts import Interval, Metrics, Schema
-from bakebook.models.intervals import bootstrap
+from bakebook.models.intervals import bootstrap, exact_share
 from bakebook.models.task import Holdout, Plot, Score, rounded
-from bakebook.params import Task as TaskName
+from bakebook.params import Task as TaskName, Threshold
 
 from .. import plots
 from .importance import importance_plot
 
 MOST_POINTS = 500  # of a curve
 BINS = 10  # of confidences
+# Where no test row is wrong, no resample has a wrong one either
+PERFECT_AT_ONE = ("balanced_accuracy", "f1_macro", "roc_auc")
 
 
 def accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
@@ -42,10 +43,7 @@ def balanced_accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) ->
 
 def f1_macro(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
     """The mean F1 of the classes that occur or are predicted."""
-    counts = confusion(y, y_pred, y_score.shape[1])
-    both = counts.sum(axis=0) + counts.sum(axis=1)
-    is_present = both > 0
-    return float(np.mean(2 * counts.diagonal()[is_present] / both[is_present]))
+    return _mean_f1(confusion(y, y_pred, y_score.shape[1]))
 
 
 def roc_auc(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
@@ -71,6 +69,12 @@ def confusion(y: np.ndarray, y_pred: np.ndarray, classes: int) -> np.ndarray:
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
+def _mean_f1(counts: np.ndarray) -> float:
+    both = counts.sum(axis=0) + counts.sum(axis=1)
+    is_present = both > 0
+    return float(np.mean(2 * counts.diagonal()[is_present] / both[is_present]))
+
+
 def _area(is_class: np.ndarray, y_score: np.ndarray) -> float:
     """The share of pairs that are in the right order, ties as one half (Mann and Whitney, 1947)."""
     ranks = rankdata(y_score)
@@ -92,6 +96,18 @@ def calibration_error(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) ->
         distance = abs(confidence[in_bin].mean() - is_correct[in_bin].mean())
         error += distance * in_bin.mean()
     return float(error)
+
+
+def _interval_of_perfection(y: np.ndarray, blocks: np.ndarray | None) -> Interval:
+    """The interval of a mean over classes that is 1: the recall of the class with the fewest rows,
+    or blocks of rows, could be as low as its exact interval says.
+    """
+    independent = np.arange(len(y)) if blocks is None else blocks
+    pairs = np.unique(np.column_stack([y, independent]), axis=0)
+    counts = np.unique(pairs[:, 0], return_counts=True)[1]
+    rarest = int(counts.min())
+    missing = 1 - exact_share(rarest, rarest).low
+    return Interval(low=round(1 - missing / len(counts), 6), high=1.0)
 
 
 def confusion_rows(holdout: Holdout) -> pd.DataFrame:
@@ -148,10 +164,13 @@ class Classification:
     }
     scoring = "f1_macro"
     scoring_label = "macro F1"
-    baseline_text = "predicts the class frequencies of the training rows"
+    baseline_text = (
+        "predicts the class frequencies of the training rows; for F1, it draws classes by these"
+        " frequencies where that scores higher than the most frequent class"
+    )
     first_estimator = "sklearn.ensemble.RandomForestClassifier"
     first_hyperparameters: Mapping[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2}
-    first_criteria: Mapping[str, float] = {"f1_macro": 0.55}
+    first_criteria: Mapping[str, Threshold] = {"f1_macro": "baseline"}
     predictions = Plot(
         name="confusion_matrix",
         title="Confusion matrix",
@@ -188,8 +207,17 @@ class Classification:
     def plots(self) -> tuple[Plot, ...]:
         return (self.predictions, self.errors, self.confidence, self.importance)
 
-    def baseline(self, X: pd.DataFrame, y: pd.Series) -> DummyClassifier:
-        return DummyClassifier(strategy="prior").fit(X, y)
+    def baseline(self, y_train: pd.Series, y_test: pd.Series, schema: Schema) -> dict[str, float]:
+        classes = len(schema.classes or ())
+        shares = np.bincount(y_train, minlength=classes) / len(y_train)
+        y = y_test.to_numpy()
+        y_pred = np.full(len(y), shares.argmax())
+        y_score = np.tile(shares, (len(y), 1))
+        found = {name: score.compute(y, y_pred, y_score) for name, score in self.scores.items()}
+        del found["calibration_error"]  # the shares of the classes are calibrated, and say nothing
+        drawn = np.outer(np.bincount(y, minlength=classes), shares)
+        found["f1_macro"] = max(found["f1_macro"], _mean_f1(drawn))
+        return rounded(found)
 
     def evaluate(self, model: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
         y_pred = model.predict(X)
@@ -201,18 +229,34 @@ class Classification:
 
     def intervals(self, holdout: Holdout, random_state: int) -> dict[str, Interval]:
         computed = {name: score.compute for name, score in self.scores.items()}
+        y = holdout.y.to_numpy()
         y_pred = holdout.model.predict(holdout.X)
         y_score = holdout.model.predict_proba(holdout.X)
-        return bootstrap(computed, holdout.y.to_numpy(), y_pred, y_score, random_state)
+        found = bootstrap(computed, y, y_pred, y_score, random_state, holdout.blocks)
+        if holdout.blocks is None:
+            found["accuracy"] = exact_share(int(np.sum(y == y_pred)), len(y))
+        for name in PERFECT_AT_ONE:
+            if name in found and found[name].low == 1:
+                found[name] = _interval_of_perfection(y, holdout.blocks)
+        return found
 
-    def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
-        classes = holdout.schema.classes or ()
+    def details(self, holdout: Holdout) -> dict[str, object]:
+        names = holdout.schema.classes or ()
         predicted = holdout.model.predict(holdout.X)
-        values = f1_score(
-            holdout.y, predicted, labels=range(len(classes)), average=None, zero_division=0
-        )
-        return {"f1": rounded(dict(zip(classes, values, strict=True)))}
+        counts = confusion(holdout.y.to_numpy(), predicted, len(names))
+        both = counts.sum(axis=0) + counts.sum(axis=1)
+        values = 2 * counts.diagonal() / np.maximum(both, 1)
+        pairs = zip(names, values, both, strict=True)
+        support = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
+        return {
+            "f1": rounded({name: value for name, value, rows in pairs if rows}),
+            "support": support,
+        }
 
     def describe_details(self, metrics: Metrics, schema: Schema) -> str:
-        lines = [f"- {name}: {value:.4f}" for name, value in (metrics.f1 or {}).items()]
+        lines = []
+        for name, rows in (metrics.support or {}).items():
+            value = (metrics.f1 or {}).get(name)
+            text = f"{value:.4f} on {rows} test rows" if rows else "no test rows"
+            lines.append(f"- {name}: {text}")
         return "\n".join(["F1 of each class:", "", *lines])

@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.dummy import DummyRegressor
 
 from bakebook.contracts import Interval, Metrics, Schema
 from bakebook.models.intervals import bootstrap
 from bakebook.models.task import Holdout, Plot, Score, rounded
-from bakebook.params import Task as TaskName
+from bakebook.params import Task as TaskName, Threshold
 
 from .. import plots
 from .importance import importance_plot
@@ -69,10 +68,10 @@ class Regression:
     }
     scoring = "r2"
     scoring_label = "R²"
-    baseline_text = "predicts the mean of the training rows"
+    baseline_text = "predicts the mean of the training rows, and for mae their median"
     first_estimator = "sklearn.ensemble.RandomForestRegressor"
     first_hyperparameters: Mapping[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2}
-    first_criteria: Mapping[str, float] = {"r2": 0.5}
+    first_criteria: Mapping[str, Threshold] = {"r2": "baseline"}
     predictions = Plot(
         name="actual_and_predicted",
         title="Actual and predicted",
@@ -109,8 +108,13 @@ class Regression:
     def plots(self) -> tuple[Plot, ...]:
         return (self.predictions, self.errors, self.confidence, self.importance)
 
-    def baseline(self, X: pd.DataFrame, y: pd.Series) -> DummyRegressor:
-        return DummyRegressor(strategy="mean").fit(X, y)
+    def baseline(self, y_train: pd.Series, y_test: pd.Series, schema: Schema) -> dict[str, float]:
+        y = y_test.to_numpy()
+        guesses = {"mae": y_train.median(), "rmse": y_train.mean(), "r2": y_train.mean()}
+        found = {}
+        for name, guess in guesses.items():
+            found[name] = self.scores[name].compute(y, np.full(len(y), guess), None)
+        return rounded(found)
 
     def evaluate(self, model: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
         y_pred = model.predict(X)
@@ -121,9 +125,10 @@ class Regression:
     def intervals(self, holdout: Holdout, random_state: int) -> dict[str, Interval]:
         computed = {name: score.compute for name, score in self.scores.items()}
         y_pred = np.asarray(holdout.model.predict(holdout.X), dtype=np.float64)
-        return bootstrap(computed, holdout.y.to_numpy(), y_pred, None, random_state)
+        y = holdout.y.to_numpy()
+        return bootstrap(computed, y, y_pred, None, random_state, holdout.blocks)
 
-    def details(self, holdout: Holdout) -> dict[str, dict[str, float]]:
+    def details(self, holdout: Holdout) -> dict[str, object]:
         quantiles = {"min": 0.0, "median": 0.5, "max": 1.0}
         return {
             "target": rounded({name: float(holdout.y.quantile(q)) for name, q in quantiles.items()})

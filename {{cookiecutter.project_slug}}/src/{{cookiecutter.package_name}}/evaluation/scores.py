@@ -1,18 +1,29 @@
 """Comparison with a baseline and success criteria; the scores are those of each task's module."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from bakebook.contracts import Criterion, Metrics, RowCounts, SplitReport, Success
+from bakebook.contracts import (
+    Criterion,
+    Interval,
+    Metrics,
+    RowCounts,
+    SplitReport,
+    Success,
+    Trained,
+    Verdict,
+)
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.models.task import Holdout, Task
-from bakebook.params import Task as TaskName
+from bakebook.params import Task as TaskName, Threshold
 
 from .classification import Classification
 from .regression import Regression
 
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)[::-1]  # the worst first
 TASKS: dict[TaskName, Task] = {"classification": Classification(), "regression": Regression()}
 
 
@@ -23,40 +34,54 @@ def task_of(name: TaskName) -> Task:
 
 def evaluate(
     holdout: Holdout,
-    train: tuple[pd.DataFrame, pd.Series],
-    criteria: Mapping[str, float],
+    y_train: pd.Series,
+    criteria: Mapping[str, Threshold],
     report: SplitReport,
+    trained: Trained | None = None,
     random_state: int = 0,
 ) -> Metrics:
-    """Everything that `metrics.json` contains; `train` is X and y of the training rows, which the
-    baseline needs, `random_state` the seed of the intervals.
+    """Everything that `metrics.json` contains; the baseline knows `y_train` alone, `random_state`
+    is the seed of the intervals.
     """
     task = task_of(holdout.schema.task)
-    baseline = task.baseline(*train)
     scores = task.evaluate(holdout.model, holdout.X, holdout.y)
+    intervals = task.intervals(holdout, random_state)
+    baseline = task.baseline(y_train, holdout.y, holdout.schema)
     details: dict[str, Any] = dict(task.details(holdout))
     return Metrics(
         **details,
-        rows=RowCounts(train=len(train[1]), test=len(holdout.y)),
+        rows=RowCounts(train=len(y_train), test=len(holdout.y)),
         model=scores,
-        intervals=task.intervals(holdout, random_state),
-        baseline=task.evaluate(baseline, holdout.X, holdout.y),
+        intervals=intervals,
+        baseline=baseline,
+        cross_validation=trained.cross_validation if trained else None,
         warnings=report.warnings,
-        success=judge(scores, criteria, task),
+        success=judge(Judged(scores, intervals, baseline), criteria, task),
     )
 
 
-def judge(scores: Mapping[str, float], criteria: Mapping[str, float], task: Task) -> Success:
-    """Each success criterion beside its score, and whether all are met. Raises BadInput for an
-    unknown score.
+@dataclass(frozen=True)
+class Judged:
+    """What criteria are compared with."""
+
+    scores: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    baseline: Mapping[str, float]
+
+
+def judge(found: Judged, criteria: Mapping[str, Threshold], task: Task) -> Success:
+    """Each success criterion beside its score, and the worst of their verdicts. Raises BadInput for
+    an unknown score, and for a baseline that a score does not have.
     """
     judged = {}
     for name, threshold in criteria.items():
         if name not in task.scores:
             remedy = did_you_mean(name, task.scores) or f"choose from {', '.join(task.scores)}"
             raise BadInput(f"evaluate.criteria: there is no score '{name}' for {task.name}", remedy)
-        judged[name] = _criterion(scores.get(name), threshold, task.scores[name].more_is_better)
-    return Success(passed=all(one.passed for one in judged.values()), criteria=judged)
+        judged[name] = _criterion(found, name, threshold, task.scores[name].more_is_better)
+    verdicts = {one.verdict for one in judged.values()}
+    worst = next((one for one in VERDICTS if one in verdicts), VERDICTS[-1])
+    return Success(passed=worst == "met", verdict=worst, criteria=judged)
 
 
 def comparison(metrics: Metrics, task: Task) -> pd.DataFrame:
@@ -66,16 +91,17 @@ def comparison(metrics: Metrics, task: Task) -> pd.DataFrame:
     rows = {}
     for name, value in metrics.model.items():
         baseline = metrics.baseline.get(name)
+        sign = 1 if task.scores[name].more_is_better else -1
         row = {
             "model": value,
             "95 % interval": str(metrics.intervals.get(name, "")),
             "baseline": baseline,
-            "better": _better(value, baseline, task.scores[name].more_is_better),
+            "better": _better(value, baseline, metrics.intervals.get(name), sign),
         }
         criterion = metrics.success.criteria.get(name)
         if criterion:
-            row["criterion"] = f"{criterion.bound} {criterion.threshold:g}"
-            row["met"] = criterion.passed
+            row["criterion"] = wanted(criterion)
+            row["verdict"] = criterion.verdict
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("score")
 
@@ -84,24 +110,55 @@ def shown_success(success: Success) -> str:
     """Whether the success criteria are met, in one sentence."""
     if not success.criteria:
         return "No success criteria are set."
-    return (
-        "All success criteria are met." if success.passed else "Not all success criteria are met."
+    concerned = [
+        f"{name} {one.score if one.score is None else f'{one.score:.4g}'} ({wanted(one)})"
+        for name, one in success.criteria.items()
+        if one.verdict == success.verdict
+    ]
+    if success.verdict == "met":
+        return "All success criteria are met."
+    if success.verdict == "met within chance":
+        return f"All success criteria are met, but within chance: {', '.join(concerned)}."
+    return f"Not all success criteria are met: {', '.join(concerned)}."
+
+
+def wanted(criterion: Criterion) -> str:
+    """What a criterion asks for: at least 0.9; better than the baseline's 0.5."""
+    if criterion.is_baseline:
+        return f"better than the baseline's {criterion.threshold:.4g}"
+    return f"{criterion.bound} {criterion.threshold:g}"
+
+
+def _criterion(found: Judged, name: str, threshold: Threshold, more_is_better: bool) -> Criterion:
+    is_baseline = threshold == "baseline"
+    if is_baseline and name not in found.baseline:
+        what = f"evaluate.criteria.{name} is 'baseline', and a guess has no {name}"
+        raise BadInput(what, "write a number")
+    limit = found.baseline[name] if is_baseline else float(threshold)
+    score = found.scores.get(name)
+    interval = found.intervals.get(name)
+    sign = 1 if more_is_better else -1
+    verdict: Verdict = "not met"
+    if score is not None and _reaches(sign * score, sign * limit, is_baseline):
+        verdict = "met within chance"
+        if interval is not None:
+            worst = interval.low if more_is_better else interval.high
+            is_clear = _reaches(sign * worst, sign * limit, is_baseline)
+            verdict = "met" if is_clear else verdict
+    bound: Literal["at least", "at most"] = "at least" if more_is_better else "at most"
+    return Criterion(
+        bound=bound, threshold=limit, is_baseline=is_baseline, score=score, verdict=verdict
     )
 
 
-def _criterion(score: float | None, threshold: float, more_is_better: bool) -> Criterion:
-    if score is None:
-        passed = False
-    elif more_is_better:
-        passed = score >= threshold
-    else:
-        passed = score <= threshold
-    bound: Literal["at least", "at most"] = "at least" if more_is_better else "at most"
-    return Criterion(bound=bound, threshold=threshold, score=score, passed=passed)
+def _reaches(score: float, limit: float, must_exceed: bool) -> bool:
+    return score > limit if must_exceed else score >= limit
 
 
-def _better(model: float, baseline: float | None, more_is_better: bool) -> str:
-    if baseline is None or model == baseline:
+def _better(model: float, baseline: float | None, interval: Interval | None, sign: int) -> str:
+    """Which of both is better, where chance does not explain it."""
+    if baseline is None or interval is None:
         return ""
-    is_model = model > baseline if more_is_better else model < baseline
-    return "model" if is_model else "baseline"
+    if interval.low <= baseline <= interval.high:
+        return "within chance"
+    return "model" if sign * model > sign * baseline else "baseline"
