@@ -63,6 +63,10 @@ def test_the_scores_of_classes_are_those_of_scikit_learn(classes: int, rows: int
         "roc_auc": reference.roc_auc_score(y, shown, multi_class=of_class),
         "log_loss": reference.log_loss(y, y_score, labels=range(classes)),
     }
+    if classes == 2:
+        expected["precision"] = reference.precision_score(y, y_pred)
+        expected["recall"] = reference.recall_score(y, y_pred)
+        expected["average_precision"] = reference.average_precision_score(y, y_score[:, 1])
     task = scores.task_of("classification")
     computed = {name: task.scores[name].compute(y, y_pred, y_score) for name in expected}
     assert computed == pytest.approx(expected)
@@ -143,7 +147,18 @@ def test_an_interval_of_rows_without_an_error_has_a_width(
 ) -> None:
     intervals = scores.task_of("classification").intervals(holdout(table, schema), 0)
     assert intervals["accuracy"].low < 0.95
-    assert intervals["f1_macro"].low < 0.9
+    assert intervals["f1_macro"].low < 0.95
+
+
+def test_precision_and_recall_are_those_of_the_rarer_class() -> None:
+    y = np.array([0, 1, 1, 1, 1])
+    y_score = np.column_stack([[0.9, 0.8, 0.1, 0.1, 0.1], [0.1, 0.2, 0.9, 0.9, 0.9]])
+    task = scores.task_of("classification")
+    found = {
+        name: task.scores[name].compute(y, y_score.argmax(axis=1), y_score)
+        for name in ("precision", "recall", "average_precision")
+    }
+    assert found == {"precision": 0.5, "recall": 1.0, "average_precision": 1.0}
 
 
 def test_a_class_without_test_rows_is_said_to_have_none(

@@ -173,7 +173,7 @@ def test_rare_classes_stay_out_of_the_folds_or_make_them_fewer(
     X = to_X(pd.concat([table, table], ignore_index=True), schema).iloc[: len(y)]
     kept, made = frequent_classes(Rows(X, y), plan("none", {}, cv=5))
     assert (len(kept.X), made.cv, sorted(set(kept.y))) == (len(kept.y), found, [0, 1])
-    assert len(cross_validate(tree, Rows(X, y), plan("none", {}, cv=5)).folds) == found
+    assert len(cross_validate(tree, Rows(X, y), plan("none", {}, cv=5)).scores.folds) == found
 
 
 def test_one_row_of_a_class_is_too_few(rows: Any, tree: Pipeline) -> None:
@@ -222,7 +222,7 @@ def test_the_folds_of_a_sorted_table_are_shuffled(table: pd.DataFrame, schema: S
     table = table.sort_values("size")
     line = make_pipeline(schema, estimators.build("sklearn.tree.DecisionTreeRegressor", {}, "regression", 0))
     X, y = to_X(table, schema), table["size"] * 2
-    assert min(cross_validate(line, Rows(X, y), plan("none", {}, scoring="r2")).folds) > 0.9
+    assert min(cross_validate(line, Rows(X, y), plan("none", {}, scoring="r2")).scores.folds) > 0.9
 
 
 def test_a_model_is_measured_in_other_folds_than_those_in_which_it_was_chosen(
@@ -234,6 +234,6 @@ def test_a_model_is_measured_in_other_folds_than_those_in_which_it_was_chosen(
     tree = make_pipeline(schema, estimators.build(TREE, {}, "classification", 0))
     wanted = plan("grid", {"max_depth": [1, 2, 3, 4, 5], "min_samples_leaf": [1, 2, 4, 8, 16]}, cv=5)
     best, tried = run(tree, noise, wanted, tmp_path)
-    measured = cross_validate(best, noise, wanted)
+    measured = cross_validate(best, noise, wanted).scores
     assert tried["score"].max() > measured.mean + 0.02
     assert measured.mean < 0.55

@@ -108,6 +108,7 @@ class Trained(Contract):
     hyperparameters: dict[str, Plain]
     others: dict[str, str] = Field(default_factory=dict)
     cross_validation: CrossValidation | None = None
+    threshold: float | None = None  # from which probability on the second class is predicted
 
 
 class ModelFile(Contract):
@@ -138,6 +139,7 @@ class Signature(Contract):
     target: str
     task: Task
     classes: tuple[str, ...] | None = None
+    threshold: float | None = None  # from which probability on the second class is predicted
     inputs: tuple[Input, ...]
     derived: tuple[Derived, ...] = ()
     columns_sha256: str | None = None  # of columns.py, if there are derived columns
@@ -191,7 +193,7 @@ class Metrics(Contract):
     """`metrics.json`: the scores of the model, with their intervals, and of a baseline.
 
     `cross_validation` is the score by which models are compared; the others are of the test rows.
-    `f1` and `support` are for classes, `target` for numbers.
+    `f1`, `support` and `rarer_class` are for classes, `target` for numbers.
     """
 
     version: Version = "1"
@@ -202,6 +204,9 @@ class Metrics(Contract):
     cross_validation: CrossValidation | None = None
     f1: dict[str, float] | None = None  # of each class that has test rows or was predicted
     support: dict[str, int] | None = None  # test rows of each class
+    # Of two classes, that of which precision, recall and average_precision are
+    rarer_class: str | None = None
+    threshold: float | None = None  # from which probability on the second class is predicted
     target: dict[str, float] | None = None  # min, median and max among the test rows
     warnings: tuple[str, ...] = ()
     success: Success

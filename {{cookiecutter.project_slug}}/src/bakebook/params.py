@@ -32,11 +32,16 @@ Score = Literal[
     "roc_auc",
     "log_loss",
     "calibration_error",
+    "precision",
+    "recall",
+    "average_precision",
     "mae",
     "rmse",
     "r2",
 ]
 Threshold = float | Literal["baseline"]  # a criterion: a number, or better than the baseline
+# Of two classes: the best for train.scoring, a number, or what a missed row of each class costs
+Decision = Literal["scoring"] | Share | dict[str, Positive]
 Severity = Literal["critical", "warning", "info"]
 Task = Literal["classification", "regression"]
 InputRole = Literal["numeric", "boolean", "datetime", "categorical", "text"]

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from bakebook.contracts import CrossValidation, Trained
 from bakebook.errors import BadInput, did_you_mean, first_line
+from bakebook.models.deciding import DecidingPipeline
 from bakebook.params import GROUPS, Search, Task
 
 # What makes a family quiet, and its results the same on any number of threads
@@ -116,6 +117,7 @@ def trained(
         hyperparameters=plain,
         others=others,
         cross_validation=cross_validation,
+        threshold=model.threshold if isinstance(model, DecidingPipeline) else None,
     )
 
 

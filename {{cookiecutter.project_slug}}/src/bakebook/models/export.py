@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from onnx import load_model_from_string
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -23,12 +24,14 @@ from bakebook.contracts import (
 from bakebook.errors import CheckFailed
 from bakebook.models.columns import Columns, NotComputed
 from bakebook.models.converters import register, with_float32_thresholds
+from bakebook.models.deciding import HALF, threshold_of
 from bakebook.models.encoding import TensorType, tensor_types
 from bakebook.models.runtime import Model, Prediction
 from bakebook.params import InputRole
 
 OPERATOR_SETS = {"": 21, "ai.onnx.ml": 3}  # the newest that the converters of all families support
 TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": StringTensorType}
+THRESHOLD = "threshold"  # from which probability on the second of two classes is predicted
 MOST_SHOWN = 5  # rows that a failed comparison names
 # Of a column that only derived columns read, by its dtype
 READ_ROLES: Mapping[str, InputRole] = {
@@ -45,9 +48,11 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     """The ONNX file: one input (n, 1) per tensor.
 
     Its outputs are the place of the class (n,) and the probabilities (n, classes), or the number
-    (n, 1).
+    (n, 1). The place is that of the most probable class; another threshold stands in the file's
+    metadata.
     """
     estimator = model.named_steps["estimator"]
+    threshold = threshold_of(model)
     register(type(estimator))
     model = with_float32_thresholds(model)
     types: dict[str, TensorType] = {}
@@ -67,7 +72,15 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     operator_sets = sorted(onnx.opset_import, key=lambda one: one.domain)
     del onnx.opset_import[:]
     onnx.opset_import.extend(operator_sets)
+    if threshold != HALF:
+        onnx.metadata_props.add(key=THRESHOLD, value=repr(threshold))
     return onnx.SerializeToString(deterministic=True)
+
+
+def _threshold_in(onnx: bytes) -> float | None:
+    properties = load_model_from_string(onnx).metadata_props
+    found = [one.value for one in properties if one.key == THRESHOLD]
+    return float(found[0]) if found else None
 
 
 def _word_patterns(model: Pipeline) -> dict[object, object]:
@@ -96,6 +109,7 @@ def signature(
         target=schema.target,
         task=schema.task,
         classes=schema.classes,
+        threshold=_threshold_in(onnx),
         inputs=inputs,
         derived=tuple(derived),
         columns_sha256=columns.sha256 if columns and derived else None,
@@ -127,7 +141,7 @@ def compare(
 
     `difference` is the largest of a row's probabilities; for a number, it is relative to the spread
     of the predictions. `behind` is how much less probable the estimator finds the class that ONNX
-    predicts: 0 for the same class or a tie.
+    predicts, or how far it is from the threshold: 0 for the same class or a tie.
     """
     predicted: np.ndarray = model.predict(X)
     behind = np.zeros(len(X))
@@ -140,6 +154,9 @@ def compare(
         difference = np.abs(probabilities - prediction.probabilities).max(axis=1)
         places = pd.Index(schema.classes).get_indexer(pd.Index(prediction.values))
         behind = np.abs(probabilities[rows, predicted] - probabilities[rows, places])
+        if len(schema.classes) == 2:
+            distance = np.abs(probabilities[:, 1] - threshold_of(model))
+            behind = np.where(predicted == places, 0, distance)
         predicted = np.array(schema.classes, dtype=object)[predicted]
     table = pd.DataFrame(
         {

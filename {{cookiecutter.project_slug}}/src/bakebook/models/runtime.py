@@ -79,7 +79,10 @@ class Model:
         outputs = self._session.run(None, tensors)
         if self.classes is None:
             return Prediction(outputs[0].reshape(-1))
-        return Prediction(self._labels[outputs[0]], outputs[1])
+        places = outputs[0]
+        if self.signature.threshold is not None:
+            places = (outputs[1][:, 1] >= self.signature.threshold).astype(int)
+        return Prediction(self._labels[places], outputs[1])
 
     def derive(self, columns: Columns) -> dict[str, list[Any]]:
         """The derived columns of rows that are given by column. Raises NotComputed for the first

@@ -1,8 +1,8 @@
 """Cross-validation: what a model scores on rows that it was not fitted on."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -11,29 +11,69 @@ from sklearn.pipeline import Pipeline
 
 from bakebook.contracts import CrossValidation
 from bakebook.errors import BadInput, first_line
+from bakebook.models.deciding import HALF, best_threshold, choose, score_at
 from bakebook.models.fitting import fit
 from bakebook.models.rows import Rows, folds
+from bakebook.params import Decision
 from bakebook.search.plan import Plan
 
 DIGITS = 6
 
 
-def cross_validate(model: Pipeline, rows: Rows, plan: Plan) -> CrossValidation:
+@dataclass(frozen=True)
+class Measured:
+    """What cross-validation found: the score, and the threshold at which it was measured."""
+
+    scores: CrossValidation
+    threshold: float
+
+
+def cross_validate(
+    model: Pipeline,
+    rows: Rows,
+    plan: Plan,
+    decision: Decision = HALF,
+    classes: Sequence[str] = (),
+) -> Measured:
     """The score of the model in each fold, in other folds than those in which a search chose it:
     the best of many trials is partly the luckiest. Rare classes are excluded.
+
+    Of two classes, the threshold is chosen by `decision` on the probabilities of the rows that were
+    held out; the score of a fold is that with the threshold of the other folds.
     """
     frequent, plan = frequent_classes(rows, plan)
-    found = list(scores(model, frequent, plan.in_other_folds()))
-    return CrossValidation(
+    held_out = list(_held_out(model, frequent, plan.in_other_folds()))
+    found = [fold.score for fold in held_out]
+    threshold = HALF
+    pairs = [(fold.y, fold.y_score) for fold in held_out if fold.y_score is not None]
+    if len(classes) == 2 and len(pairs) == len(found):
+        y, y_score = _together(pairs)
+        threshold = choose(decision, y, y_score, plan.scoring, classes)
+        if threshold != HALF:
+            found = []
+            for place, (y, y_score) in enumerate(pairs):
+                others = _together(pairs[:place] + pairs[place + 1 :] or pairs)
+                of_others = best_threshold(decision, *others, plan.scoring, classes)
+                found.append(score_at(y, y_score, of_others, plan.scoring))
+    measured = CrossValidation(
         scoring=plan.scoring,
         mean=round(float(np.mean(found)), DIGITS),
         spread=round(float(np.std(found)), DIGITS),
         folds=tuple(round(score, DIGITS) for score in found),
     )
+    return Measured(measured, round(threshold, DIGITS))
 
 
-def shown(found: CrossValidation) -> pd.DataFrame:
+def _together(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Classes and probabilities of several folds as those of one."""
+    y = np.concatenate([actual for actual, _ in pairs])
+    y_score = np.concatenate([given for _, given in pairs])
+    return y, y_score
+
+
+def shown(measured: Measured) -> pd.DataFrame:
     """One row per fold: its score."""
+    found = measured.scores
     folds = pd.RangeIndex(1, len(found.folds) + 1, name="fold")
     return pd.DataFrame({found.scoring: found.folds}, index=folds)
 
@@ -42,6 +82,20 @@ def scores(model: Pipeline, rows: Rows, plan: Plan) -> Iterator[float]:
     """The score on each fold of the model fitted on the others. Raises BadInput where it is not
     defined.
     """
+    for fold in _held_out(model, rows, plan):
+        yield fold.score
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """The score of the rows held out, and of two classes their probabilities (n, 2)."""
+
+    score: float
+    y: np.ndarray
+    y_score: np.ndarray | None
+
+
+def _held_out(model: Pipeline, rows: Rows, plan: Plan) -> Iterator[_Fold]:
     scorer = get_scorer(plan.scoring)
     is_measured = False
     for train, test in folds(rows, plan.cv, plan.random_state):
@@ -60,7 +114,9 @@ def scores(model: Pipeline, rows: Rows, plan: Plan) -> Iterator[float]:
                 f"train.scoring {plan.scoring} is not defined on every fold",
                 "set another train.scoring",
             )
-        yield score
+        is_of_two = _is_classes(train_rows.y) and train_rows.y.max() == 1
+        y_score = fitted.predict_proba(test_rows.X) if is_of_two else None
+        yield _Fold(score, test_rows.y.to_numpy(), y_score)
     if not is_measured:
         what = "no fold has two classes to learn and one of them to predict"
         raise BadInput(what, "choose another prepare.split, or fewer folds (train.cv)")

@@ -6,6 +6,7 @@ scikit-learn's spend most of their time on checking its arguments. Tests compare
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_curve
 
 from bakebook.contracts import Interval, Metrics, Schema
+from bakebook.models.deciding import threshold_of
 from bakebook.models.intervals import bootstrap, exact_share
 from bakebook.models.task import Holdout, Plot, Score, rounded
 from bakebook.params import Task as TaskName, Threshold
@@ -61,6 +63,51 @@ def log_loss(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
     given = y_score[np.arange(len(y)), y]
     smallest = np.finfo(given.dtype).eps
     return float(-np.mean(np.log(np.clip(given, smallest, 1 - smallest))))
+
+
+def precision(
+    y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, rarer: int | None = None
+) -> float:
+    """Of two classes: the share of the rows predicted as the rarer one that are of it."""
+    if y_score.shape[1] != 2:
+        return float("nan")
+    is_predicted = y_pred == _rarer(y, rarer)
+    if not is_predicted.any():
+        return 0.0
+    return float(np.mean(y[is_predicted] == _rarer(y, rarer)))
+
+
+def recall(
+    y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, rarer: int | None = None
+) -> float:
+    """Of two classes: the share of the rows of the rarer one that were predicted as it."""
+    is_rarer = y == _rarer(y, rarer)
+    if y_score.shape[1] != 2 or not is_rarer.any():
+        return float("nan")
+    return float(np.mean(y_pred[is_rarer] == _rarer(y, rarer)))
+
+
+def average_precision(
+    y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, rarer: int | None = None
+) -> float:
+    """Of two classes: the mean precision over the recalls that thresholds give the rarer one."""
+    is_rarer = y == _rarer(y, rarer)
+    if y_score.shape[1] != 2 or not is_rarer.any():
+        return float("nan")
+    given = y_score[:, _rarer(y, rarer)]
+    order = np.argsort(-given, kind="stable")
+    hits = np.cumsum(is_rarer[order])
+    is_last = np.append(np.diff(given[order]) != 0, True)  # of equal probabilities
+    precisions = hits[is_last] / (np.flatnonzero(is_last) + 1)
+    recalls = np.diff(np.insert(hits[is_last], 0, 0)) / hits[-1]
+    return float(np.sum(precisions * recalls))
+
+
+def _rarer(y: np.ndarray, known: int | None = None) -> int:
+    """The class with fewer rows; of as many, the second."""
+    if known is not None:
+        return known
+    return int(2 * np.sum(y == 1) <= len(y))
 
 
 def confusion(y: np.ndarray, y_pred: np.ndarray, classes: int) -> np.ndarray:
@@ -150,6 +197,12 @@ def calibration(holdout: Holdout) -> pd.DataFrame:
     return pd.DataFrame({"confidence": confidence, "accuracy": accuracy}).round(6)
 
 
+# What a guess reaches in these says nothing: the shares of the classes are calibrated, and whoever
+# always guesses the rarer class finds all its rows
+NOT_GUESSED = ("calibration_error", "precision", "recall")
+OF_RARER = (precision, recall, average_precision)
+
+
 class Classification:
     """The task of predicting classes; bakebook.models.task.Task describes each attribute."""
 
@@ -161,6 +214,9 @@ class Classification:
         "roc_auc": Score(roc_auc, more_is_better=True),
         "log_loss": Score(log_loss, more_is_better=False),
         "calibration_error": Score(calibration_error, more_is_better=False),
+        "precision": Score(precision, more_is_better=True),
+        "recall": Score(recall, more_is_better=True),
+        "average_precision": Score(average_precision, more_is_better=True),
     }
     scoring = "f1_macro"
     scoring_label = "macro F1"
@@ -214,7 +270,8 @@ class Classification:
         y_pred = np.full(len(y), shares.argmax())
         y_score = np.tile(shares, (len(y), 1))
         found = {name: score.compute(y, y_pred, y_score) for name, score in self.scores.items()}
-        del found["calibration_error"]  # the shares of the classes are calibrated, and say nothing
+        for name in NOT_GUESSED:
+            del found[name]
         drawn = np.outer(np.bincount(y, minlength=classes), shares)
         found["f1_macro"] = max(found["f1_macro"], _mean_f1(drawn))
         return rounded(found)
@@ -228,8 +285,10 @@ class Classification:
         )
 
     def intervals(self, holdout: Holdout, random_state: int) -> dict[str, Interval]:
-        computed = {name: score.compute for name, score in self.scores.items()}
         y = holdout.y.to_numpy()
+        computed = {name: score.compute for name, score in self.scores.items()}
+        for compute in OF_RARER:
+            computed[compute.__name__] = partial(compute, rarer=_rarer(y))
         y_pred = holdout.model.predict(holdout.X)
         y_score = holdout.model.predict_proba(holdout.X)
         found = bootstrap(computed, y, y_pred, y_score, random_state, holdout.blocks)
@@ -248,10 +307,14 @@ class Classification:
         values = 2 * counts.diagonal() / np.maximum(both, 1)
         pairs = zip(names, values, both, strict=True)
         support = dict(zip(names, counts.sum(axis=1).tolist(), strict=True))
-        return {
+        found: dict[str, object] = {
             "f1": rounded({name: value for name, value, rows in pairs if rows}),
             "support": support,
         }
+        if len(names) == 2:
+            found["rarer_class"] = names[_rarer(holdout.y.to_numpy())]
+            found["threshold"] = threshold_of(holdout.model)
+        return found
 
     def describe_details(self, metrics: Metrics, schema: Schema) -> str:
         lines = []
@@ -259,4 +322,12 @@ class Classification:
             value = (metrics.f1 or {}).get(name)
             text = f"{value:.4f} on {rows} test rows" if rows else "no test rows"
             lines.append(f"- {name}: {text}")
-        return "\n".join(["F1 of each class:", "", *lines])
+        text = "\n".join(["F1 of each class:", "", *lines])
+        if metrics.rarer_class is None or schema.classes is None:
+            return text
+        decided = (
+            f"Precision, recall and average precision are those of {metrics.rarer_class}, the rarer"
+            f" class. {schema.classes[1]} is predicted from a probability of"
+            f" {metrics.threshold:.4g} on."
+        )
+        return f"{decided}\n\n{text}"
