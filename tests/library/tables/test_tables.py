@@ -63,7 +63,7 @@ def test_what_is_proposed_for_a_table_reads_it(table: pd.DataFrame, tmp_path: Pa
         ("(1,200)", ".", "amount", -1200),
         ("100 EUR", ".", "amount", 100),
         ("€ 1.234,50", ",", "amount", 1234.5),
-        ("1 234 567 kr", ".", "text", "1 234 567 kr"),
+        ("1 234 567 kr", ".", "amount", 1234567),
         ("10.2.1.7", ",", "text", "10.2.1.7"),
         ("12.11.2020", ",", "datetime %d.%m.%Y", pd.Timestamp("2020-11-12")),
     ],

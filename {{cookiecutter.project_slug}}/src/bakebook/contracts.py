@@ -40,6 +40,7 @@ class Input(Contract):
     role: InputRole
     minimum: Bound | None = None
     maximum: Bound | None = None
+    offset: int | None = None  # subtracted first: 32 bits cannot tell great numbers apart
     levels: tuple[str, ...] | None = None  # the categories that were seen
     parts: tuple[str, ...] | None = None  # the parts of a time that vary
     only_read: bool | None = None  # true: only derived columns read it

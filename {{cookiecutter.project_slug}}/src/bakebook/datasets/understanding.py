@@ -4,7 +4,7 @@ params.yaml described it.
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +19,7 @@ from bakebook.files import read_pyproject
 from bakebook.params import Task
 from bakebook.paths import ROOT, TABLE
 from bakebook.tables.detection import detect
-from bakebook.tables.dtype_inference import infer_dtypes
+from bakebook.tables.dtype_inference import infer_dtypes, unread_numbers
 from bakebook.tables.readers import read_untyped, typed
 from bakebook.tables.relations import Relation, relations
 from bakebook.tables.roles import Proposal, propose_roles, propose_task
@@ -57,6 +57,7 @@ class Understood:
     split: Relation | None  # by which test rows are best held out; None: at random
     roles: Mapping[str, Proposal]
     changes: Changes | None
+    unread: Mapping[str, str] = field(default_factory=dict)  # columns that look like numbers
 
 
 def understand(project: Project, request: Request, place: Path) -> Understood:
@@ -80,6 +81,11 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
         dtypes[name] = dtype
     markers = [*(() if changes is None else ingest["missing"]), *request.missing]
     options = infer_dtypes(written, detected, target, markers, dtypes)
+    unread = unread_numbers(written, options)
+    unread = {name: reason for name, reason in unread.items() if name not in dtypes}
+    if target in unread and request.task != "classification":
+        what = f"column '{target}' looks like numbers, but {unread[target]}"
+        raise BadInput(what, "fix the values, or --missing, --dtype or --task classification")
     table = typed(written, options, place.name)
     is_same_target = changes is not None and target == changes.now(str(prepare["target"]))
     asked = request.task or (prepare["task"] if is_same_target else None)
@@ -89,7 +95,7 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
     if split is not None and split.method == "group":
         reason = "the key of the group split, which new rows do not share"
         roles[split.by] = Proposal("identifier", reason)
-    return Understood(table, options, target, task, split, roles, changes)
+    return Understood(table, options, target, task, split, roles, changes, unread)
 
 
 def _split(table: pd.DataFrame, target: str, roles: Mapping[str, Proposal]) -> Relation | None:

@@ -117,6 +117,10 @@ def _found(project: Project, understood: Understood, suite: update.JsonObject) -
         missing = understood.table[name].isna().mean()
         share = f", {missing:.0%} missing" if missing else ""
         lines.append(f"  {name:<{width}}  {role.choice:<12} {role.reason}{share}")
+    for name, reason in understood.unread.items():
+        lines.append(
+            f"look at '{name}': most values are numbers, but {reason} (--missing, --dtype)"
+        )
     lines.append(
         "params.yaml describes the table, expectations/suite.json has a draft of its contract."
     )

@@ -70,7 +70,10 @@ def _part_name(column: Input, part: str) -> str:
 
 
 def _encode_numbers(column: Input, values: Iterable[object]) -> Tensors:
-    return {column.name: np.asarray(values, dtype=np.float32)}
+    if column.offset is None:
+        return {column.name: np.asarray(values, dtype=np.float32)}
+    exact = np.asarray(values, dtype=np.float64) - column.offset
+    return {column.name: exact.astype(np.float32)}
 
 
 def _encode_times(column: Input, values: Iterable[object]) -> Tensors:

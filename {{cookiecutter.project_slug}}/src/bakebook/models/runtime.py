@@ -56,7 +56,9 @@ class Model:
         )
         self._tensor_names = [one.name for one in self._session.get_inputs()]
         self._encoded = [column for column in signature.inputs if not column.only_read]
-        self._is_numeric = all(column.role == "numeric" for column in self._encoded)
+        self._is_numeric = all(
+            column.role == "numeric" and column.offset is None for column in self._encoded
+        )
 
     @classmethod
     def load(cls, onnx: Path | str, signature: Path | str) -> "Model":

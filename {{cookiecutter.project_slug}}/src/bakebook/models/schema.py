@@ -2,6 +2,7 @@
 them.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -20,6 +21,7 @@ from bakebook.tables.values import as_text
 FEW_LEVELS = 30  # up to these, a category is one-hot encoded; above, it may be target encoded
 MOST_ONE_HOT_LEVELS = 100  # the most frequent are kept, the others are one
 MOST_TARGET_LEVELS = 2000
+EXACT_IN_32_BITS = 2**24
 # Of a column of `columns.py`, by its type; prepare.roles may give another
 ROLES: Mapping[type, InputRole] = {
     int: "numeric",
@@ -259,7 +261,8 @@ def _learned(column: Input, values: pd.Series, classes: Sequence[str] | None) ->
     if column.role == "datetime":
         return column.model_copy(update={"parts": _varying_parts(values), **_bounds(values)})
     if column.role == "numeric":
-        return column.model_copy(update=_bounds(values))
+        bounds = _bounds(values)
+        return column.model_copy(update={**bounds, "offset": _offset(bounds)})
     return column
 
 
@@ -288,6 +291,16 @@ def _bounds(values: pd.Series) -> dict[str, object]:
     if present.empty:
         return {}
     return {"minimum": _plain(present.min()), "maximum": _plain(present.max())}
+
+
+def _offset(bounds: Mapping[str, object]) -> int | None:
+    """The smallest value, where 32 bits cannot tell the greatest one from its neighbours."""
+    least = bounds.get("minimum")
+    greatest = bounds.get("maximum")
+    if not isinstance(least, int | float) or not isinstance(greatest, int | float):
+        return None
+    is_exact = max(abs(least), abs(greatest)) < EXACT_IN_32_BITS
+    return None if is_exact else math.floor(least)
 
 
 def _plain(value: Any) -> int | float | str:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.tables.dtypes import EXACT, convert, is_text, without_markers
+from bakebook.tables.notations import digits_of, plain
 from bakebook.tables.values import BOOLEANS
 
 MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
@@ -26,8 +27,18 @@ DATES = (
     "%d %b %Y",
     "%b %d, %Y",
     "%d %B %Y",
+    "%B %d, %Y",
+    "%m-%d-%Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b-%Y",
+    "%b %Y",
+    "%B %Y",
 )
+OTHER_ORDER = {"%d/%m": "%m/%d", "%d-%m": "%m-%d"}  # in which some countries write the same date
 CLOCKS = ("", " %H:%M", " %H:%M:%S")
+SAMPLE = 1_000  # distinct values by which notations are recognised
+MOSTLY = 0.8  # of the values are numbers in a column that looks like numbers
 FEW_WRONG = 3  # distinct values that are no numbers, among many that are
 MANY_NUMBERS = 20
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -69,7 +80,9 @@ def infer_dtypes(
         if name in known:
             columns[name] = known[name]
         elif name in distinct:
-            columns[name] = _dtype_of_texts(distinct[name], options, is_target=name == target)
+            dtype = _dtype_of_texts(distinct[name], options, is_target=name == target)
+            _refuse_two_orders(name, distinct[name], dtype, options)
+            columns[name] = dtype
         else:
             columns[name] = _dtype_of_values(table[name])
     return options.model_copy(update={"columns": columns})
@@ -103,12 +116,41 @@ def _decimal(distinct: Mapping[str, pa.Array], options: ReadOptions) -> str:
     the values.
     """
     counts = {}
+    written = [digits_of(pa.chunked_array([_some(values)])) for values in distinct.values()]
     for sign, pattern in DECISIVE.items():
-        counts[sign] = sum(_share(values, pattern) > 0.1 for values in distinct.values())
+        counts[sign] = sum(_share(values, pattern) > 0.1 for values in written)
     if counts[","] != counts["."]:
         return "," if counts[","] > counts["."] else "."
     is_doubtful = any(_share(values, r"^[+-]?\d+,\d+$") > 0.5 for values in distinct.values())
     return "," if is_doubtful and options.delimiter == ";" and not counts["."] else "."
+
+
+def _some(values: pa.Array) -> pa.Array:
+    """At most SAMPLE values, from everywhere."""
+    step = -(-len(values) // SAMPLE) or 1
+    return values.take(pa.array(range(0, len(values), step)))
+
+
+def unread_numbers(table: pa.Table, options: ReadOptions) -> dict[str, str]:
+    """The text columns that look like numbers and cannot be read as such: what is in the way."""
+    found = {}
+    for name, dtype in options.columns.items():
+        if dtype != "text" or not is_text(table[name]):
+            continue
+        values = without_markers(pa.chunked_array([_some(_distinct(table[name]))]), options)
+        values = values.drop_null()
+        numbers, units = plain(values, options.decimal)
+        is_code = _share(values, CODE) > 0 or _share(values, LONG_NUMBER) > 0
+        if not len(values) or is_code or numbers.null_count > len(values) * (1 - MOSTLY):
+            continue
+        wrong = values.filter(pc.is_null(numbers)).to_pylist()
+        kinds = sorted(set(units.drop_null().to_pylist()))
+        if wrong:
+            found[name] = f"such as '{wrong[0]}' is no number"
+        elif len(kinds) > 1:
+            named = [f"'{unit}'" if unit else "no unit" for unit in kinds[:3]]
+            found[name] = f"its values are in {' and '.join(named)}"
+    return found
 
 
 def _dtype_of_texts(distinct: pa.Array, options: ReadOptions, is_target: bool) -> str:
@@ -172,6 +214,24 @@ def _fits(values: pa.ChunkedArray, dtype: str, options: ReadOptions) -> bool:
     except BadInput:
         return False
     return True
+
+
+def _refuse_two_orders(name: str, distinct: pa.Array, dtype: str, options: ReadOptions) -> None:
+    """Raises BadInput where day and month could be exchanged in every value."""
+    for one, other in OTHER_ORDER.items():
+        if one not in dtype:
+            continue
+        values = pa.chunked_array([distinct])
+        exchanged = dtype.replace(one, other)
+        if not _fits(values, exchanged, options):
+            continue
+        first, second = (convert(values, order, options, name) for order in (dtype, exchanged))
+        if not first.equals(second):
+            raise BadInput(
+                f"column '{name}': day or month may come first in every value, such as"
+                f" '{distinct[0].as_py()}'",
+                f"--dtype '{name}={dtype}' or --dtype '{name}={exchanged}'",
+            )
 
 
 def _datetime(values: pa.ChunkedArray, options: ReadOptions) -> str:

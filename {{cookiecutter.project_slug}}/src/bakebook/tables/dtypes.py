@@ -14,6 +14,7 @@ from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, first_line
 from bakebook.params import DTYPES
 from bakebook.tables.columns import is_text, refuse, without_markers
+from bakebook.tables.notations import are_of_one_unit, plain
 from bakebook.tables.times import convert_times
 from bakebook.tables.values import BOOLEANS, GREATEST_FLOAT32, as_text
 
@@ -24,7 +25,6 @@ LONGEST_NUMBER = 400  # characters
 SET_DTYPE = "set its dtype in ingest.columns"
 A_DTYPE = {"number": "a number", "integer": "an integer", "amount": "an amount"}
 
-CURRENCY = r"^[A-Z]{3}\b|\b[A-Z]{3}$|\p{Sc}|%"  # what an amount may contain: EUR, €, %
 NUMERIC_MARKER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
@@ -111,34 +111,32 @@ def _without_numeric_markers(values: pa.ChunkedArray, options: ReadOptions) -> p
 def _parse_numbers(
     text: pa.ChunkedArray, dtype: str, options: ReadOptions, where: str
 ) -> pa.ChunkedArray:
+    if dtype == "amount":
+        return _parse_amounts(text, options, where)
     point = re.escape(options.decimal)
-    separator = re.escape("." if options.decimal == "," else ",")
     patterns = {
         "integer": r"^[+-]?\d+$",
         "number": rf"^[+-]?(\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?$",
-        "amount": rf"^[+-]?(\d+|\d{{1,3}}({separator}\d{{3}})+)({point}\d+)?$",
     }
-    written = _without_currency(text) if dtype == "amount" else text
-    is_number = pc.match_substring_regex(written, patterns[dtype])
+    is_number = pc.match_substring_regex(text, patterns[dtype])
     refuse(pc.invert(is_number), text, f"is not {A_DTYPE[dtype]}", where, is_malformed=True)
-    too_long = pc.greater(pc.utf8_length(written), LONGEST_NUMBER)
+    too_long = pc.greater(pc.utf8_length(text), LONGEST_NUMBER)
     refuse(too_long, text, "has too many digits", where)
-    if dtype == "amount":
-        written = pc.replace_substring_regex(written, separator, "")
-    return pc.replace_substring(written, options.decimal, ".").cast(pa.float64())
+    return pc.replace_substring(text, options.decimal, ".").cast(pa.float64())
 
 
-def _without_currency(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    """An amount as a plain number; in brackets, as accountants write it, it is negative."""
-    replacements = (
-        (r"^\((.*)\)$", r"-\1"),
-        (CURRENCY, ""),
-        (r"[\s'’](\d{3})", r"\1"),
-        (r"^(-?)\s+", r"\1"),
-    )
-    for pattern, replacement in replacements:
-        text = pc.replace_substring_regex(text, pattern, replacement)
-    return pc.utf8_trim_whitespace(text)
+def _parse_amounts(text: pa.ChunkedArray, options: ReadOptions, where: str) -> pa.ChunkedArray:
+    """Numbers in any notation, all of one unit: 5 of $5 and 5 of 5 % are different things."""
+    values, units = plain(text, options.decimal)
+    is_missed = pc.and_(pc.is_null(values), pc.is_valid(text))
+    refuse(is_missed, text, "is not an amount", where, is_malformed=True)
+    if not are_of_one_unit(units):
+        counts = pc.value_counts(units.drop_null()).to_pylist()
+        usual = max(counts, key=lambda one: one["counts"])["values"]
+        other = pc.and_(pc.is_valid(units), pc.not_equal(units, usual))
+        named = f"in {usual}" if usual else "without a unit"
+        refuse(other, text, f"has another unit than the values {named}", where, is_malformed=True)
+    return values
 
 
 def _convert_booleans(column: pa.ChunkedArray, options: ReadOptions, where: str) -> pa.ChunkedArray:

@@ -130,11 +130,13 @@ def _group(table: pd.DataFrame, name: str, target: str, role: str) -> Relation |
     size = f"{len(values) / len(counts):.3g} rows for each value"
     if is_named:
         return Relation("group", name, f"a key with {size}", is_certain=True)
-    decides = _decides(table, name, target)
+    repeated_values = counts[counts > 1].index[:MOST_GROUPS_EXAMINED]
+    examined = table[column.isin(repeated_values)]
+    decides = _decides(examined, name, target)
     if is_word and decides:
         reason = f"{size}, and each value has one {target}"
         return Relation("group", name, reason, is_certain=True)
-    if is_word or decides or _describes(table, name, target):
+    if is_word or decides or _describes(examined, name, target):
         return Relation("group", name, size, is_certain=False)
     return None
 
@@ -153,9 +155,6 @@ def _describes(table: pd.DataFrame, name: str, target: str) -> bool:
 def _decides(table: pd.DataFrame, name: str, target: str) -> bool:
     """Whether rows with the same value almost always have the same target, and not by chance."""
     rows = table[[name, target]].dropna()
-    counts = rows[name].value_counts()
-    examined = counts[counts > 1].index[:MOST_GROUPS_EXAMINED]
-    rows = rows[rows[name].isin(examined)]
     if rows.empty:
         return False
     shuffled = rows[target].sample(frac=1, random_state=0).to_numpy()

@@ -71,9 +71,11 @@ def propose_task(target: pd.Series, dtype: str, task: Task | None) -> Proposal:
 
 def _role(name: str, column: pd.Series, dtype: str) -> Proposal:
     values = column.dropna()
-    count = values.nunique()
     if not len(values):
         return Proposal("empty", "no values")
+    if dtype == "number" and values.min() != values.max():
+        return Proposal("numeric", f"{values.min():.4g} to {values.max():.4g}")
+    count = values.nunique()
     if count == 1 and len(values) == len(column):
         return Proposal("constant", f"always {_shown(values.iloc[0])}")
     if dtype == "boolean":
