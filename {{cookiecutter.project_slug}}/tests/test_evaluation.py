@@ -16,8 +16,8 @@ from bakebook.models.schema import describe_inputs, learn_inputs, to_X_y
 from bakebook.models.task import Holdout
 from bakebook.params import Threshold
 
-from {{cookiecutter.package_name}} import features
-from {{cookiecutter.package_name}}.evaluation import scores
+from {{cookiecutter.package_name}} import features, plots
+from {{cookiecutter.package_name}}.evaluation import classification, scores
 
 REPORT = SplitReport(train_rows=60, test_rows=60, rows_without_target=0)
 TREES = {"classification": DecisionTreeClassifier, "regression": DecisionTreeRegressor}
@@ -148,6 +148,54 @@ def test_an_interval_of_rows_without_an_error_has_a_width(
     intervals = scores.task_of("classification").intervals(holdout(table, schema), 0)
     assert intervals["accuracy"].low < 0.95
     assert intervals["f1_macro"].low < 0.95
+
+
+def test_correlated_inputs_are_shuffled_together() -> None:
+    chance = np.random.default_rng(0)
+    cause, other = chance.normal(size=(2, 400))
+    table = pd.DataFrame({"a": cause, "b": other, "a2": cause + chance.normal(0, 0.1, 400)})
+    table["a3"] = cause + chance.normal(0, 0.1, 400)
+    table["y"] = cause + 0.35 * other + chance.normal(0, 0.3, 400)
+    roles = dict.fromkeys(["a", "b", "a2", "a3"], "numeric")
+    schema = learn_inputs(describe_inputs(table, "y", "regression", roles), table)
+    evaluated = holdout(table, schema)
+    rows = scores.task_of("regression").importance.table(evaluated, repeats=5, random_state=0)
+    assert rows["input"].tolist() == ["a + a2 + a3", "b"]
+    assert rows["importance"].iloc[0] > rows["importance"].iloc[1]
+
+
+def test_a_title_does_not_state_what_chance_explains(table: pd.DataFrame, schema: Schema) -> None:
+    alike = pd.DataFrame({"input": ["a", "b"], "importance": [0.05, 0.04], "spread": [0.02, 0.02]})
+    assert (
+        plots.importance(alike, "macro F1")
+        .axes[0]
+        .get_title()
+        .endswith("1 more may matter as much")
+    )
+    nothing = alike.assign(importance=[0.01, 0.0])
+    assert (
+        "no input more than by chance" in plots.importance(nothing, "macro F1").axes[0].get_title()
+    )
+    deciles = pd.DataFrame({"error": [1.0, 1.1, 1.2], "spread": [0.2] * 3})
+    metrics = scores.evaluate(holdout(table, schema), holdout(table, schema).y, {}, REPORT)
+    title = plots.error_by_decile(deciles, schema, metrics).axes[0].get_title()
+    assert title == "No decile has an error that is clearly greater"
+
+
+def test_the_calibration_of_a_perfect_model_on_few_rows_is_not_zero() -> None:
+    chance = np.random.default_rng(0)
+    found = []
+    for rows in (45, 2000):
+        y_score = chance.dirichlet(np.ones(3), rows)
+        found.append(classification.error_of_perfection(y_score))
+    assert 0.1 < found[0] < 0.25
+    assert found[1] < 0.05
+
+
+def test_a_score_that_is_too_good_names_its_inputs(table: pd.DataFrame, schema: Schema) -> None:
+    metrics = scores.evaluate(holdout(table, schema), holdout(table, schema).y, {}, REPORT)
+    (warning,) = metrics.warnings
+    assert "macro F1 is 1.000" in warning and "They are 'size'" in warning
 
 
 def test_precision_and_recall_are_those_of_the_rarer_class() -> None:

@@ -205,6 +205,8 @@ class Metrics(Contract):
     cross_validation: CrossValidation | None = None
     f1: dict[str, float] | None = None  # of each class that has test rows or was predicted
     support: dict[str, int] | None = None  # test rows of each class
+    # What a perfectly calibrated model stays below in 95 of 100 samples of as many rows
+    perfect_calibration_error: float | None = None
     # Of two classes, that of which precision, recall and average_precision are
     rarer_class: str | None = None
     threshold: float | None = None  # from which probability on the second class is predicted

@@ -1,6 +1,7 @@
 """The figures. Each takes a small table and states its finding in the title."""
 
 import logging
+import textwrap
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
@@ -14,6 +15,8 @@ from bakebook.contracts import Metrics, Schema
 BLUE = "#2f6f9f"
 ORANGE = "#d9822b"
 GREY = "#8a8f98"
+CLEAR = 2.0  # standard deviations from which a difference is no chance
+LETTERS_PER_INCH = 9  # of a title
 MOST_NAMES = 20  # classes or columns beyond which names and counts are no longer readable
 SMALL = {"width": 5.5, "height": 4.6}  # inches
 
@@ -61,6 +64,8 @@ def confusion_matrix(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Fi
     counts = pd.crosstab(rows["actual"], rows["predicted"]).reindex(classes, fill_value=0)
     counts = counts.reindex(columns=classes, fill_value=0)
     values = counts.to_numpy()
+    interval = metrics.intervals.get("accuracy")
+    share = f"\n95 % interval {interval.low:.0%} to {interval.high:.0%}" if interval else ""
     size = max(SMALL["width"], 0.3 * len(counts))
     shown = values > 0 if len(counts) > MOST_NAMES else values >= 0
 
@@ -74,7 +79,9 @@ def confusion_matrix(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Fi
             axes.text(column, row, str(value), ha="center", va="center", color=colour)
         axes.set_xlabel("predicted")
         axes.set_ylabel("actual")
-        axes.set_title(f"{values.trace()} of {values.sum()} test rows are predicted correctly")
+        axes.set_title(
+            f"{values.trace()} of {values.sum()} test rows are predicted correctly{share}"
+        )
 
     return _figure(draw, width=size, height=size * 0.84)
 
@@ -82,6 +89,7 @@ def confusion_matrix(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Fi
 def roc(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
     """The ROC curve of each class against the rest."""
     area = metrics.model.get("roc_auc", np.nan)
+    interval = metrics.intervals.get("roc_auc", "")
     curves = list(rows.groupby("class", sort=False))
 
     def draw(axes: Axes) -> None:
@@ -98,7 +106,7 @@ def roc(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
         axes.set_xlabel("false positive rate")
         axes.set_ylabel("true positive rate")
         axes.set_title(
-            f"Mean area under the curve: {area:.3f}" if curves else "No class to compare"
+            f"Mean area under the curve: {area:.3f} {interval}" if curves else "No class to compare"
         )
         if len(curves) <= MOST_NAMES:
             axes.legend()
@@ -109,13 +117,16 @@ def roc(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
 def calibration(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
     """Accuracy by confidence."""
     error = metrics.model.get("calibration_error", np.nan)
+    perfect = metrics.perfect_calibration_error or 0.0
+    finding = f"Confidence is off by {error:.2f} on average"
+    reason = "which chance explains" if error <= perfect else f"by chance at most {perfect:.2f}"
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect")
         axes.plot(rows["confidence"], rows["accuracy"], marker="o", color=BLUE, label="model")
         axes.set_xlabel("confidence of the prediction")
         axes.set_ylabel("share of correct predictions")
-        axes.set_title(f"Confidence is off by {error:.2f} on average")
+        axes.set_title(f"{finding}, {reason}")
         axes.legend()
 
     return _figure(draw, **SMALL)
@@ -140,8 +151,11 @@ def actual_and_predicted(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -
 def residuals(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
     """The residual of each test row beside its prediction."""
     r2 = metrics.model.get("r2", np.nan)
-    explained = f"The model explains {r2:.0%} of the variance"
-    title = explained if r2 > 0 else "The model is no better than the mean"
+    interval = metrics.intervals.get("r2")
+    bounds = f"\n95 % interval {interval.low:.0%} to {interval.high:.0%}" if interval else ""
+    title = f"The model explains {r2:.0%} of the variance{bounds}"
+    if r2 <= 0:
+        title = "The model is no better than the mean"
 
     def draw(axes: Axes) -> None:
         axes.axhline(0, color=GREY, linestyle=":")
@@ -155,13 +169,17 @@ def residuals(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
 
 def error_by_decile(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Figure:
     """The mean absolute error of each decile of the predictions."""
-    worst = int(rows["error"].to_numpy().argmax()) + 1
+    errors = rows["error"].to_numpy()
+    worst = int(errors.argmax())
+    title = f"The error is greatest in decile {worst + 1} of {len(rows)}"
+    if errors[worst] - np.median(errors) <= CLEAR * rows["spread"].iloc[worst]:
+        title = "No decile has an error that is clearly greater"
 
     def draw(axes: Axes) -> None:
         axes.bar(range(1, len(rows) + 1), rows["error"], color=BLUE)
         axes.set_xlabel(f"deciles of the predictions, by predicted {schema.target}")
         axes.set_ylabel("mean absolute error")
-        axes.set_title(f"The error is greatest in decile {worst} of {len(rows)}")
+        axes.set_title(title)
 
     return _figure(draw, **SMALL)
 
@@ -169,9 +187,7 @@ def error_by_decile(rows: pd.DataFrame, schema: Schema, metrics: Metrics) -> Fig
 def importance(table: pd.DataFrame, score: str) -> Figure:
     """Permutation importance of the inputs that matter most, the greatest on top."""
     shown = table.head(MOST_NAMES).iloc[::-1]
-    title = f"The model depends most on {table['input'].iat[0]}"
-    if float(table["importance"].max()) <= 0:
-        title = "The model depends on no input"
+    title = _dependence(table)
 
     def draw(axes: Axes) -> None:
         axes.barh(
@@ -181,6 +197,19 @@ def importance(table: pd.DataFrame, score: str) -> Figure:
         axes.set_title(title)
 
     return _figure(draw, height=0.9 + 0.3 * len(shown))
+
+
+def _dependence(table: pd.DataFrame) -> str:
+    """On which input the model depends most, where that is no chance."""
+    values = table["importance"].to_numpy()
+    spreads = table["spread"].to_numpy()
+    if values[0] <= CLEAR * spreads[0]:
+        return "The model depends on no input more than by chance"
+    rivals = np.flatnonzero(values[0] - values <= CLEAR * np.hypot(spreads[0], spreads))
+    names = table["input"].iloc[rivals]
+    if len(rivals) == 1:
+        return f"The model depends most on {names.iat[0]}"
+    return f"The model depends most on {names.iat[0]}; {len(rivals) - 1} more may matter as much"
 
 
 def _strongest_pair(matrix: pd.DataFrame) -> str:
@@ -213,6 +242,9 @@ def _figure(draw: Callable[[Axes], object], width: float = 7.0, height: float = 
     try:
         figure, axes = plt.subplots(figsize=(width, height), layout="constrained")
         draw(axes)
+        lines = axes.get_title().splitlines()
+        wrapped = [textwrap.fill(line, int(width * LETTERS_PER_INCH)) for line in lines]
+        axes.set_title("\n".join(wrapped))
         axes.spines[["top", "right"]].set_visible(False)
         plt.close(figure)
     finally:

@@ -31,14 +31,17 @@ def residuals(holdout: Holdout) -> pd.DataFrame:
 
 
 def error_by_decile(holdout: Holdout) -> pd.DataFrame:
-    """By decile of the predictions: mean prediction, mean actual number, mean absolute error."""
+    """By decile of the predictions: mean prediction, actual number and absolute error, and the
+    standard error of the last.
+    """
     rows = pd.DataFrame(
         {"predicted": holdout.model.predict(holdout.X), "actual": holdout.y.to_numpy()}
     )
     rows["error"] = (rows["actual"] - rows["predicted"]).abs()
     ranks = rows["predicted"].rank(method="first")
     decile = pd.qcut(ranks, min(DECILES, len(rows)), labels=False)
-    return rows.groupby(decile.rename("decile")).mean().round(6)
+    groups = rows.groupby(decile.rename("decile"))
+    return groups.mean().assign(spread=groups["error"].sem().fillna(0)).round(6)
 
 
 def mae(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
@@ -102,7 +105,7 @@ class Regression:
         table=error_by_decile,
         draw=plots.error_by_decile,
     )
-    importance = importance_plot(scoring, scoring_label)
+    importance = importance_plot(Score(r2, more_is_better=True), scoring_label)
 
     @property
     def plots(self) -> tuple[Plot, ...]:

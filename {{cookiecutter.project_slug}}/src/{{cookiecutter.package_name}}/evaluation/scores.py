@@ -1,6 +1,6 @@
 """Comparison with a baseline and success criteria; the scores are those of each task's module."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,7 @@ from bakebook.contracts import (
     Trained,
     Verdict,
 )
-from bakebook.errors import BadInput, did_you_mean
+from bakebook.errors import BadInput, did_you_mean, first_few
 from bakebook.models.task import Holdout, Task
 from bakebook.params import Task as TaskName, Threshold
 
@@ -24,6 +24,8 @@ from .classification import Classification
 from .regression import Regression
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)[::-1]  # the worst first
+TOO_GOOD = 0.99
+MOST_INPUTS = 3  # that a warning names
 TASKS: dict[TaskName, Task] = {"classification": Classification(), "regression": Regression()}
 
 
@@ -55,7 +57,7 @@ def evaluate(
         intervals=intervals,
         baseline=baseline,
         cross_validation=trained.cross_validation if trained else None,
-        warnings=report.warnings,
+        warnings=(*report.warnings, *_too_good(holdout, scores, task, random_state)),
         success=judge(Judged(scores, intervals, baseline), criteria, task),
     )
 
@@ -67,6 +69,21 @@ class Judged:
     scores: Mapping[str, float]
     intervals: Mapping[str, Interval]
     baseline: Mapping[str, float]
+
+
+def _too_good(
+    holdout: Holdout, scores: Mapping[str, float], task: Task, random_state: int
+) -> Iterator[str]:
+    """A warning for a score that few honest models reach, with the inputs that it comes from."""
+    reached = scores.get(task.scoring, 0.0)
+    if reached < TOO_GOOD:
+        return
+    table = task.importance.table(holdout, repeats=2, random_state=random_state)
+    inputs = first_few([f"'{name}'" for name in table["input"]], MOST_INPUTS)
+    yield (
+        f"{task.scoring_label} is {reached:.3f}, which few models reach honestly. Are the inputs on"
+        f" which it depends most known before the {holdout.schema.target}? They are {inputs}."
+    )
 
 
 def judge(found: Judged, criteria: Mapping[str, Threshold], task: Task) -> Success:
