@@ -65,7 +65,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a wrong type inside": (
-        replace("params.yaml", "f1_macro: 0.9", "f1_macro: high"),
+        replace("params.yaml", "f1_macro: 0.85", "f1_macro: high"),
         r"params\.yaml:\d+: evaluate\.criteria\.f1_macro is 'high' but should be .*number",
         False,
     ),
@@ -95,7 +95,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a score that there is not": (
-        replace("params.yaml", "f1_macro: 0.9", "f1macro: 0.9"),
+        replace("params.yaml", "f1_macro: 0.85", "f1macro: 0.85"),
         r"params\.yaml:\d+: evaluate\.criteria\.f1macro.* is 'f1macro' but should be 'accuracy', ",
         False,
     ),
@@ -207,8 +207,8 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
         False,
     ),
     "a module that is no Python": (
-        replace("src/wine_cultivars/splitting.py", "def leaks(", "def leaks leaks("),
-        r"src/wine_cultivars/splitting\.py: 'def leaks leaks\(.* is not valid Python",
+        replace("src/wine_cultivars/splitting.py", "def split(", "def split split("),
+        r"src/wine_cultivars/splitting\.py: 'def split split\(.* is not valid Python",
         False,
     ),
     "the wrong stage's parameters": (

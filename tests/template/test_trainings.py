@@ -82,7 +82,8 @@ def test_three_trainings_stand_side_by_side_and_what_differs_is_named(three: Pat
     assert trees.split()[1:] == ["100", "30", "30"]
     (size,) = (line for line in lines if line.strip().startswith("prepare.test_size"))
     assert size.split()[1:] == ["0.25", "0.25", "0.4"]
-    (score,) = (line for line in lines if line.strip().startswith("f1_macro"))
+    folds, score = (line for line in lines if line.strip().startswith("f1_macro"))
+    assert folds.count("±") == 3
     assert len(re.findall(r"\d\.\d{4} \[\d\.\d{3}, \d\.\d{3}\]", score)) == 3
     (test_rows,) = (line for line in lines if "data/processed/test.parquet" in line and "Different" not in line)
     hashes = test_rows.split()[1:]

@@ -2,7 +2,7 @@
 
 import ast
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +11,7 @@ from pydantic.errors import PydanticUserError
 
 from bakebook import params as vocabulary
 
+KEY = "[key]"  # pydantic's part of a location: the key itself is wrong
 ALLOWED_NODES = (
     ast.Expression,
     ast.Name,
@@ -42,13 +43,37 @@ def mismatch(value: object, annotation: str) -> Mismatch | None:
     try:
         _validator(annotation)(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        expected = first["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-        path = tuple(str(part) for part in first["loc"])
-        return Mismatch(path, repr(plain(first["input"])), expected)
+        faults = error.errors()
+        path = _path(value, faults[0]["loc"])
+        same = [fault for fault in faults if _path(value, fault["loc"]) == path]
+        wanted = [_expected(fault["msg"]) for fault in same]
+        expected = " or ".join(dict.fromkeys(wanted))
+        return Mismatch(path, repr(plain(faults[0]["input"])), expected)
     except (NameError, SyntaxError, TypeError, ValueError, PydanticUserError) as error:
         raise UnknownType(str(error)) from None
     return None
+
+
+def _expected(message: str) -> str:
+    return message.removeprefix("Input should be ").removeprefix("a valid ")
+
+
+def _path(value: object, location: Sequence[int | str]) -> tuple[str, ...]:
+    """Where a fault is inside the value, without the names that pydantic gives the alternatives of
+    a union.
+    """
+    found = []
+    for part in location:
+        is_inside = isinstance(value, Mapping | list) and part != KEY
+        if is_inside:
+            try:
+                value = value[part]  # type: ignore[index, call-overload]
+            except (KeyError, IndexError, TypeError):
+                continue
+        elif part != KEY:
+            break
+        found.append(str(part))
+    return tuple(found)
 
 
 def plain(value: object) -> object:

@@ -6,7 +6,7 @@ from bakebook.contract.own_columns import dtype_of, own_columns
 from bakebook.contract.parameters import Fault, Faults, place
 from bakebook.contract.project import Project
 from bakebook.errors import did_you_mean
-from bakebook.params import DTYPES
+from bakebook.params import DTYPES, IGNORE
 
 STAGE = "prepare"
 NUMBERS = ("number", "integer", "amount")
@@ -35,6 +35,7 @@ def check_roles(project: Project) -> Faults:
         yield Fault(place(table, name), what, remedy)
     if unknown:
         return
+    dtypes = {name: dtype for name, dtype in dtypes.items() if dtype != IGNORE}
     yield from _target(settings, dtypes)
     roles = settings.get("roles")
     if isinstance(roles, dict):

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput
+from bakebook.params import IGNORE
 from bakebook.tables.columns import WrongValue, simplify
 from bakebook.tables.dtypes import convert
 
@@ -80,8 +81,10 @@ def _reason(
     earlier: pd.DataFrame | None,
 ) -> str:
     """Why the new column is the old one; empty where it does not seem so."""
+    if dtype == IGNORE:
+        return ""
     try:
-        values = convert(simplify(table[new], new), dtype, options, new)
+        values = convert(simplify(table[new]), dtype, options, new)
     except (WrongValue, BadInput):
         return ""
     if earlier is not None and old in earlier and _are_same(earlier[old], values.to_pandas()):

@@ -20,7 +20,7 @@ from bakebook.datasets.understanding import Understood
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
 from bakebook.models.task import Task
-from bakebook.params import EXCLUDED_ROLES
+from bakebook.params import EXCLUDED_ROLES, IGNORE
 from bakebook.tables.roles import Proposal
 
 OBVIOUS_ROLES = ("numeric", "boolean", "datetime")  # which need no reason
@@ -65,6 +65,9 @@ def follow_changes(
 def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Proposal]) -> None:
     """Replaces, among known columns, the roles that a changed dtype no longer allows."""
     known = project.params["prepare"]["roles"]
+    for name, dtype in options.columns.items():
+        if dtype == IGNORE:
+            remove(known, name)
     own = {column.name for column in own_columns(project)}
     unknown = [name for name in known if name not in roles and name not in own]
     if unknown:

@@ -2,9 +2,9 @@
 params.yaml described it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +16,11 @@ from bakebook.contracts import ReadOptions
 from bakebook.datasets.changes import Changes, compare
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import read_pyproject
-from bakebook.params import Task
+from bakebook.params import IGNORE, Task
 from bakebook.paths import ROOT, TABLE
 from bakebook.tables.detection import detect
-from bakebook.tables.dtype_inference import infer_dtypes, unread_numbers
+from bakebook.tables.dtype_inference import infer_dtypes, notes_on, unread_numbers
+from bakebook.tables.oddities import oddities
 from bakebook.tables.readers import read_untyped, typed
 from bakebook.tables.relations import Relation, relations
 from bakebook.tables.roles import Proposal, propose_roles, propose_task
@@ -57,7 +58,7 @@ class Understood:
     split: Relation | None  # by which test rows are best held out; None: at random
     roles: Mapping[str, Proposal]
     changes: Changes | None
-    unread: Mapping[str, str] = field(default_factory=dict)  # columns that look like numbers
+    notes: Sequence[str] = ()  # on how the table is read
 
 
 def understand(project: Project, request: Request, place: Path) -> Understood:
@@ -86,7 +87,15 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
     if target in unread and request.task != "classification":
         what = f"column '{target}' looks like numbers, but {unread[target]}"
         raise BadInput(what, "fix the values, or --missing, --dtype or --task classification")
+    if options.columns[target] == IGNORE:
+        raise BadInput(f"column '{target}' cannot be predicted", "choose another target")
+    notes = notes_on(written, options)
+    for name, reason in unread.items():
+        notes.append(
+            f"look at '{name}': most values are numbers, but {reason} (--missing, --dtype)"
+        )
     table = typed(written, options, place.name)
+    notes += oddities(table)
     is_same_target = changes is not None and target == changes.now(str(prepare["target"]))
     asked = request.task or (prepare["task"] if is_same_target else None)
     task = propose_task(table[target], options.columns[target], asked)
@@ -95,7 +104,7 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
     if split is not None and split.method == "group":
         reason = "the key of the group split, which new rows do not share"
         roles[split.by] = Proposal("identifier", reason)
-    return Understood(table, options, target, task, split, roles, changes, unread)
+    return Understood(table, options, target, task, split, roles, changes, notes)
 
 
 def _split(table: pd.DataFrame, target: str, roles: Mapping[str, Proposal]) -> Relation | None:

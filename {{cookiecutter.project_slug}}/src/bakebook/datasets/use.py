@@ -100,6 +100,7 @@ def _read(final: PurePosixPath, understood: Understood) -> list[str]:
     return [
         f"{final}: {len(table)} rows × {len(table.columns)} columns",
         f"read as {format_}; missing: {markers}",
+        *understood.notes,
     ]
 
 
@@ -117,10 +118,6 @@ def _found(project: Project, understood: Understood, suite: update.JsonObject) -
         missing = understood.table[name].isna().mean()
         share = f", {missing:.0%} missing" if missing else ""
         lines.append(f"  {name:<{width}}  {role.choice:<12} {role.reason}{share}")
-    for name, reason in understood.unread.items():
-        lines.append(
-            f"look at '{name}': most values are numbers, but {reason} (--missing, --dtype)"
-        )
     lines.append(
         "params.yaml describes the table, expectations/suite.json has a draft of its contract."
     )

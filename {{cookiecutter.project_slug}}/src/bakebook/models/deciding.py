@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
 from bakebook.errors import BadInput
+from bakebook.models.intervals import Draw, drawing
 from bakebook.params import Decision
 
 HALF = 0.5
@@ -76,17 +77,19 @@ def choose(
     y_score: np.ndarray,
     scoring: str,
     classes: Sequence[str],
+    blocks: np.ndarray | None = None,
 ) -> float:
     """The threshold for y (n,) and the probabilities (n, 2) of a model that did not learn the rows.
 
     Where the best one is not clearly better than one half, it is one half: on few rows, it would
-    only follow chance. Raises BadInput for costs of other classes.
+    only follow chance; `blocks` (n,) tells which rows are related. Raises BadInput for costs of
+    other classes.
     """
     best = best_threshold(decision, y, y_score, scoring, classes)
     if isinstance(decision, int | float) or best == HALF:
         return best
     worth = _worth(decision, scoring, y, classes)
-    return best if _is_clear(worth, y_score, best) else HALF
+    return best if _is_clear(worth, y_score, best, drawing(len(y), blocks)) else HALF
 
 
 def best_threshold(
@@ -128,11 +131,11 @@ def _candidates(probabilities: np.ndarray) -> np.ndarray:
     return chosen[np.argsort(np.abs(chosen - HALF), kind="stable")]
 
 
-def _is_clear(worth: Worth, y_score: np.ndarray, best: float) -> bool:
+def _is_clear(worth: Worth, y_score: np.ndarray, best: float, draw: Draw) -> bool:
     chance = np.random.default_rng(0)
     gains = []
     for _ in range(RESAMPLES):
-        drawn = chance.integers(len(y_score), size=len(y_score))
+        drawn = draw(chance)
         gains.append(worth(drawn, y_score, best) - worth(drawn, y_score, HALF))
     return bool(np.mean(gains) > CLEARLY * np.std(gains))
 

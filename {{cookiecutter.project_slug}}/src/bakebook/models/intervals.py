@@ -13,6 +13,7 @@ MOST_DRAWN = 2_000_000  # rows in all resamples together, which bounds the time 
 BOUNDS = (0.025, 0.975)
 DIGITS = 6
 
+Draw = Callable[[np.random.Generator], np.ndarray]  # the places of a resample
 Compute = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
 
@@ -35,9 +36,9 @@ def bootstrap(
         return {}
     values: dict[str, list[float]] = {name: [] for name in scores}
     chance = np.random.default_rng(random_state)
-    drawing = _drawing(len(y), blocks)
+    draw = drawing(len(y), blocks)
     for _ in range(_resamples(len(y))):
-        rows = drawing(chance)
+        rows = draw(chance)
         drawn = None if y_score is None else y_score[rows]
         for name, compute in scores.items():
             values[name].append(compute(y[rows], y_pred[rows], drawn))
@@ -56,7 +57,7 @@ def exact_share(successes: int, rows: int) -> Interval:
     return Interval(low=round(float(low), DIGITS), high=round(float(high), DIGITS))
 
 
-def _drawing(rows: int, blocks: np.ndarray | None) -> Callable[[np.random.Generator], np.ndarray]:
+def drawing(rows: int, blocks: np.ndarray | None) -> Draw:
     """Draws the places of as many rows, or of the rows of as many blocks, with repetition."""
     if blocks is None:
         return lambda chance: chance.integers(rows, size=rows)

@@ -13,7 +13,7 @@ from bakebook.contracts import CrossValidation
 from bakebook.errors import BadInput, first_line
 from bakebook.models.deciding import HALF, best_threshold, choose, score_at
 from bakebook.models.fitting import fit
-from bakebook.models.rows import Rows, folds
+from bakebook.models.rows import Rows, blocks_of, folds
 from bakebook.params import Decision
 from bakebook.search.plan import Plan
 
@@ -48,7 +48,8 @@ def cross_validate(
     pairs = [(fold.y, fold.y_score) for fold in held_out if fold.y_score is not None]
     if len(classes) == 2 and len(pairs) == len(found):
         y, y_score = _together(pairs)
-        threshold = choose(decision, y, y_score, plan.scoring, classes)
+        blocks = _blocks_together(held_out)
+        threshold = choose(decision, y, y_score, plan.scoring, classes, blocks)
         if threshold != HALF:
             found = []
             for place, (y, y_score) in enumerate(pairs):
@@ -69,6 +70,17 @@ def _together(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarra
     y = np.concatenate([actual for actual, _ in pairs])
     y_score = np.concatenate([given for _, given in pairs])
     return y, y_score
+
+
+def _blocks_together(folds: Sequence["_Fold"]) -> np.ndarray | None:
+    """The blocks of several folds, each with a number of its own."""
+    found: list[np.ndarray] = []
+    for fold in folds:
+        if fold.blocks is None:
+            return None
+        first = found[-1].max() + 1 if found else 0
+        found.append(fold.blocks + first)
+    return np.concatenate(found)
 
 
 def shown(measured: Measured) -> pd.DataFrame:
@@ -93,6 +105,7 @@ class _Fold:
     score: float
     y: np.ndarray
     y_score: np.ndarray | None
+    blocks: np.ndarray | None
 
 
 def _held_out(model: Pipeline, rows: Rows, plan: Plan) -> Iterator[_Fold]:
@@ -116,7 +129,7 @@ def _held_out(model: Pipeline, rows: Rows, plan: Plan) -> Iterator[_Fold]:
             )
         is_of_two = _is_classes(train_rows.y) and train_rows.y.max() == 1
         y_score = fitted.predict_proba(test_rows.X) if is_of_two else None
-        yield _Fold(score, test_rows.y.to_numpy(), y_score)
+        yield _Fold(score, test_rows.y.to_numpy(), y_score, blocks_of(test_rows))
     if not is_measured:
         what = "no fold has two classes to learn and one of them to predict"
         raise BadInput(what, "choose another prepare.split, or fewer folds (train.cv)")

@@ -12,8 +12,15 @@ from bakebook.serving.schemas import without_nul
 MOST_LABELS = 10_000
 
 
-class Answer(BaseModel):
-    """What the model predicts for one row. It was committed under its id before it was sent."""
+class InputWarning(BaseModel):
+    """What the model has not seen the like of in training."""
+
+    input: str | None = Field(description="the input; null for the whole row")
+    reason: str = Field(examples=["not seen in training", "outside the training range"])
+
+
+class Predicted(BaseModel):
+    """What the model predicts for one row."""
 
     id: str = Field(examples=["019a7f3e-6c1d-7b52-9f0e-3d1f5a9b8c77"])
     predicted: str | float
@@ -21,6 +28,12 @@ class Answer(BaseModel):
         description="of each class; null when a number is predicted"
     )
     model_version: str = Field(description="the first twelve letters of the model's sha256")
+
+
+class Answer(Predicted):
+    """What the model predicts for one row. It was committed under its id before it was sent."""
+
+    warnings: list[InputWarning] = Field(description="why not to trust it, if there is a reason")
 
 
 class Label(BaseModel):
@@ -45,7 +58,7 @@ class Recorded(BaseModel):
     unchanged: int = Field(description="labels that were known")
 
 
-class StoredPrediction(Answer):
+class StoredPrediction(Predicted):
     """A prediction as it is stored."""
 
     made_at: datetime

@@ -33,6 +33,9 @@ class Metrics:
         self.predictions = self._counter(
             "predictions", "Rows predicted", ["model_version", "predicted"]
         )
+        self.unfamiliar = self._counter(
+            "prediction_warnings", "Inputs unlike those of the training", ["input", "reason"]
+        )
         self.labels = self._counter("labels", "New labels", [])
         self.model = Gauge(
             "model", "1 for the model that answers", ["version"], registry=self.registry

@@ -24,7 +24,7 @@ DATABASE_TIMEOUT_S = 3.0  # after which a request is told that the database is a
 ROWS_PER_S = 1000  # by which the timeout grows
 
 Stored = dict[str, Any]  # a row of the table of predictions
-Answer = dict[str, Any]  # id, predicted, probabilities (None for a number), model_version
+Answer = dict[str, Any]  # id, predicted, probabilities (None for a number), model_version, …
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ input, under the column's own name.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
@@ -14,7 +14,8 @@ from typing_extensions import TypedDict
 from bakebook.contracts import Example, Input, Signature
 from bakebook.errors import first_few
 from bakebook.serving.problems import Fault, WrongRows, wrong
-from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE
+from bakebook.serving.unfamiliar import Familiar
+from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE, NUMERIC_MARKER
 
 Row = dict[str, object]  # the values of one row, by input
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -71,6 +72,8 @@ class Rows:
             conlist(row, min_length=1, max_length=most)
         )
         self.names = [column.name for column in signature.inputs]
+        self.warnings = Familiar(signature).warnings
+        self._meanings = _meanings(signature)
 
     def read(self, body: bytes) -> tuple[list[Row], bool]:
         """The rows of a JSON object (one) or list (many), and whether it was a list."""
@@ -95,12 +98,46 @@ class Rows:
         return found
 
     def columns(self, rows: Sequence[Row]) -> dict[str, list[object]]:
-        """The rows by column, as the model takes them."""
-        return {name: [row[name] for row in rows] for name in self.names}
+        """The rows by column, as the model takes them: what stood for a missing value in the table
+        does so here, and blanks around a text mean nothing.
+        """
+        found = {name: [row[name] for row in rows] for name in self.names}
+        for name, meaning in self._meanings.items():
+            found[name] = [meaning(value) for value in found[name]]
+        return found
+
+    def meant(self, row: Row) -> Row:
+        """A row as the model takes it."""
+        return row | {name: meaning(row[name]) for name, meaning in self._meanings.items()}
 
     def schema(self) -> dict[str, object]:
         """The JSON schema of a row."""
         return self._one.json_schema()
+
+
+def _meanings(signature: Signature) -> dict[str, Callable[[object], object]]:
+    """What a value of an input means where it may be text, or a number that stands for a missing
+    one.
+    """
+    markers = frozenset(signature.reading.missing)
+    numbers = frozenset(float(one) for one in markers if NUMERIC_MARKER.fullmatch(one))
+
+    def of_text(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        return None if text in markers else text
+
+    def of_number(value: object) -> object:
+        return None if value in numbers else value
+
+    found: dict[str, Callable[[object], object]] = {}
+    for column in signature.inputs:
+        if column.role in ("categorical", "text"):
+            found[column.name] = of_text
+        elif column.role == "numeric" and numbers:
+            found[column.name] = of_number
+    return found
 
 
 def describe(column: Input, minimum: object = None, maximum: object = None) -> str:

@@ -94,7 +94,10 @@ class Service:
         time.perf_counter.
         """
         answers = await self._predictor.answer(Job(rows, served, caller.name, request_id, started))
-        for answer in answers:
+        for answer, row in zip(answers, rows, strict=True):
+            answer["warnings"] = served.rows.warnings(served.rows.meant(row))
+            for warning in answer["warnings"]:
+                self.metrics.unfamiliar.labels(warning["input"] or "", warning["reason"]).inc()
             predicted = answer["predicted"] if answer["probabilities"] else "a number"
             self.metrics.predictions.labels(served.version, predicted).inc()
         if self.settings.log_inputs:

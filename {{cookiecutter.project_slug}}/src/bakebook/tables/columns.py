@@ -44,15 +44,24 @@ class WrongValue(BadInput):
         self.is_malformed = is_malformed
 
 
-def simplify(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """The column with the one type for text. Raises BadInput on what
-    no column of a table contains.
+def simplify(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with the one type for text, with seconds for a duration, and text for a time of
+    the day. What no column of a table contains stays as it is: such a column can only be ignored.
     """
-    if any(is_type(column.type) for is_type in TEXT_TYPES):
+    type_ = column.type
+    if any(is_type(type_) for is_type in TEXT_TYPES):
         return column.cast(pa.string())
-    if not any(is_type(column.type) for is_type in PLAIN_TYPES):
-        raise BadInput(f"{where} contains {column.type}", "write it as numbers, times or text")
+    if pa.types.is_duration(type_):
+        return pc.divide(column.cast(pa.duration("us")).cast(pa.int64()).cast(pa.float64()), 1e6)
+    if pa.types.is_time(type_):
+        return pc.replace_substring_regex(column.cast(pa.string()), r"\.0+$", "")
     return column
+
+
+def is_plain(column: pa.ChunkedArray) -> bool:
+    """Whether the values can be read: text, numbers, times, true and false."""
+    type_ = column.type
+    return pa.types.is_string(type_) or any(is_type(type_) for is_type in PLAIN_TYPES)
 
 
 def is_text(column: pa.ChunkedArray) -> bool:

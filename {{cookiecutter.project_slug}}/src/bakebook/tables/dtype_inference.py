@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, did_you_mean
+from bakebook.params import IGNORE
+from bakebook.tables.columns import is_plain
 from bakebook.tables.dtypes import EXACT, convert, is_text, without_markers
 from bakebook.tables.notations import digits_of, plain
 from bakebook.tables.values import BOOLEANS
@@ -125,6 +127,19 @@ def _decimal(distinct: Mapping[str, pa.Array], options: ReadOptions) -> str:
     return "," if is_doubtful and options.delimiter == ";" and not counts["."] else "."
 
 
+def notes_on(table: pa.Table, options: ReadOptions) -> list[str]:
+    """What a person should know of how an untyped table is read."""
+    found = []
+    for name, dtype in options.columns.items():
+        type_ = table[name].type
+        if dtype == IGNORE:
+            holds = "lists or objects" if pa.types.is_binary(type_) else str(type_)
+            found.append(f"ignored: '{name}', which holds {holds}")
+        elif pa.types.is_timestamp(type_) and type_.tz not in (None, "UTC"):
+            found.append(f"the times of '{name}' are of the zone {type_.tz}, and become UTC")
+    return found
+
+
 def _some(values: pa.Array) -> pa.Array:
     """At most SAMPLE values, from everywhere."""
     step = -(-len(values) // SAMPLE) or 1
@@ -174,6 +189,8 @@ def _dtype_of_texts(distinct: pa.Array, options: ReadOptions, is_target: bool) -
 def _dtype_of_values(column: pa.ChunkedArray) -> str:
     """The dtype of a column that its file format types."""
     type_ = column.type
+    if not is_plain(column):
+        return IGNORE
     if pa.types.is_boolean(type_):
         return "boolean"
     if pa.types.is_temporal(type_):

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, first_line
 from bakebook.params import DTYPES
-from bakebook.tables.columns import is_text, refuse, without_markers
+from bakebook.tables.columns import is_plain, is_text, refuse, without_markers
 from bakebook.tables.notations import are_of_one_unit, plain
 from bakebook.tables.times import convert_times
-from bakebook.tables.values import BOOLEANS, GREATEST_FLOAT32, as_text
+from bakebook.tables.values import BOOLEANS, GREATEST_FLOAT32, NUMERIC_MARKER, as_text
 
 NUMERIC_DTYPES = ("number", "integer", "amount")
 DELIMITERS = ",;\t|"
@@ -24,8 +24,6 @@ EXACT = 2**53  # a float cannot tell greater whole numbers apart
 LONGEST_NUMBER = 400  # characters
 SET_DTYPE = "set its dtype in ingest.columns"
 A_DTYPE = {"number": "a number", "integer": "an integer", "amount": "an amount"}
-
-NUMERIC_MARKER = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def convert(
@@ -42,6 +40,11 @@ def convert(
         choices = ", ".join(DTYPES)
         raise BadInput(
             f"{where}: '{dtype}' is not a dtype", f"choose from {choices} in ingest.columns"
+        )
+    if not is_plain(column):
+        raise BadInput(
+            f"{where} contains {column.type}",
+            "write it as numbers, times or text, or set its dtype to ignore in ingest.columns",
         )
     try:
         if name == "text":

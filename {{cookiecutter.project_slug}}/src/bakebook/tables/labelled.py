@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput
+from bakebook.params import IGNORE
 from bakebook.tables.dtypes import convert
 from bakebook.tables.readers import read_untyped
 
@@ -25,7 +26,8 @@ def read(path: Path, options: ReadOptions) -> pd.DataFrame:
         raise BadInput(f"{path.name} has no column '{ID}'", "name a file that nb db export wrote")
     columns = {}
     for name, dtype in options.columns.items():
-        if name in written.column_names and not pa.types.is_null(written[name].type):
+        is_given = name in written.column_names and dtype != IGNORE
+        if is_given and not pa.types.is_null(written[name].type):
             where = f"{path.name}, column '{name}'"
             columns[name] = convert(written[name], dtype, ReadOptions(), where).to_pandas()
     return pd.DataFrame(columns).set_axis(written[ID].to_pandas(), axis="index")

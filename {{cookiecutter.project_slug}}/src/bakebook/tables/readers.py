@@ -4,6 +4,8 @@ writes it down.
 
 import gzip
 import io
+import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,14 +17,20 @@ from pyarrow import parquet
 
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, did_you_mean
+from bakebook.params import IGNORE
 from bakebook.tables.columns import simplify
-from bakebook.tables.csv_reader import FIX_FILE, read_csv, readable
+from bakebook.tables.csv_reader import BLOCK_BYTES, FIX_FILE, read_csv, readable
 from bakebook.tables.dtypes import codec, convert, unique
 from bakebook.tables.values import as_text
 
 GZIP = b"\x1f\x8b"
 ZIP = b"PK\x03\x04"
 EXCEL_SUFFIXES = {".xlsx", ".xlsm", ".xlsb", ".ods"}
+UNPACKED = "NB_MAX_UNPACKED"
+MOST_TIMES = 100  # of a packed file's size
+MOST_BYTES = 256_000_000  # that a small packed file may contain
+WIDTH = "NB_MAX_COLUMNS"
+MOST_COLUMNS = 20_000
 INSPECT_AGAIN = "nb data use inspects the table again"
 
 
@@ -44,7 +52,8 @@ def read_untyped(path: Path, options: ReadOptions) -> pa.Table:
     tables: list[pa.Table] = []
     for name, file in open_files(path):
         with readable(name):
-            tables.append(_simplified(reader(file, name, options), name))
+            tables.append(_simplified(reader(file, name, options)))
+        _check_width(name, tables[-1].num_columns)
         _compare_columns(name, tables[-1].column_names, tables[0].column_names)
     if not sum(table.num_rows for table in tables):
         raise BadInput(f"{path.name} has no rows", FIX_FILE)
@@ -53,10 +62,14 @@ def read_untyped(path: Path, options: ReadOptions) -> pa.Table:
 
 
 def typed(table: pa.Table, options: ReadOptions, source_name: str) -> pd.DataFrame:
-    """The table with the dtypes of `options.columns`; `source_name` is for messages."""
+    """The table with the dtypes of `options.columns`, without the columns to ignore; `source_name`
+    is for messages.
+    """
     _compare_columns(source_name, table.column_names, list(options.columns))
     columns = {}
     for name, dtype in options.columns.items():
+        if dtype == IGNORE:
+            continue
         where = f"{source_name}, column '{name}'"
         columns[name] = convert(table[name], dtype, options, where).to_pandas()
         table = table.drop_columns([name])  # frees its memory
@@ -103,14 +116,31 @@ def _unpacked(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
         start = file.read(len(ZIP))
         file.seek(0)
         if start.startswith(GZIP):
-            with readable(path.name):
-                yield path.name, io.BytesIO(gzip.decompress(file.read()))
+            with readable(path.name), gzip.open(file) as content:
+                yield path.name, _whole(content, path)
         elif start == ZIP and path.suffix.lower() not in EXCEL_SUFFIXES:
             with readable(path.name), zipfile.ZipFile(file) as archive:
                 for member in sorted(filter(_is_data, archive.namelist())):
-                    yield f"{path.name}/{member}", io.BytesIO(archive.read(member))
+                    with archive.open(member) as content:
+                        yield f"{path.name}/{member}", _whole(content, path)
         else:
             yield path.name, file
+
+
+def _whole(content: IO[bytes] | gzip.GzipFile, path: Path) -> io.BytesIO:
+    """What is packed in a file. Raises BadInput where it is far more than a table would be: some
+    kilobytes can unpack to more than a machine holds.
+    """
+    most = max(MOST_TIMES * path.stat().st_size, MOST_BYTES)
+    most = int(os.environ.get(UNPACKED, most))
+    found = io.BytesIO()
+    while block := content.read(BLOCK_BYTES):
+        found.write(block)
+        if found.tell() > most:
+            what = f"{path.name} unpacks to more than {most / 1e6:,.0f} MB"
+            raise BadInput(what, f"unpack it, or set the variable {UNPACKED} to more bytes")
+    found.seek(0)
+    return found
 
 
 def _is_data(member: str) -> bool:
@@ -130,11 +160,13 @@ def _read_json_lines(file: IO[bytes], name: str, options: ReadOptions) -> pa.Tab
         convert_dates=False,
         encoding=codec(options.encoding),
     )
-    for column in table:
-        if table[column].map(lambda value: isinstance(value, list | dict)).any():
-            what = f"{name}: column '{column}' holds lists or objects"
-            raise BadInput(what, "make each of them a column of its own")
-    return to_arrow(table)
+    is_nested = table.map(lambda value: isinstance(value, list | dict)).any()
+    nested = table.loc[:, is_nested].map(lambda value: json.dumps(value).encode())
+    plain = to_arrow(table.loc[:, ~is_nested])
+    for column in nested:  # as bytes, which no dtype but `ignore` reads
+        values = pa.chunked_array([pa.array(nested[column], pa.binary())])
+        plain = plain.append_column(str(column), values)
+    return plain
 
 
 def _read_excel(file: IO[bytes], name: str, options: ReadOptions) -> pa.Table:
@@ -159,13 +191,17 @@ READERS: dict[str, Callable[[IO[bytes], str, ReadOptions], pa.Table]] = {
 }
 
 
-def _simplified(table: pa.Table, name: str) -> pa.Table:
+def _check_width(name: str, columns: int) -> None:
+    most = int(os.environ.get(WIDTH, MOST_COLUMNS))
+    if columns > most:
+        what = f"{name} has {columns:,} columns, and more than {most:,} are rarely meant"
+        raise BadInput(what, f"choose the columns, or set the variable {WIDTH} to more")
+
+
+def _simplified(table: pa.Table) -> pa.Table:
     if not table.column_names:
         return table
-    columns = {}
-    for column in table.column_names:
-        columns[column] = simplify(table[column], f"{name}: column '{column}'")
-    return pa.table(columns)
+    return pa.table({name: simplify(table[name]) for name in table.column_names})
 
 
 def _stacked(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -1,5 +1,6 @@
 """How single values are written: text, times, and the words for true and false."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 LONGEST_VALUE = 100_000  # letters: a longer value is a sign of a broken file
 GREATEST_FLOAT32 = 3.4028234663852886e38  # the model computes with 32 bits
+NUMERIC_MARKER = re.compile(r"[+-]?\d+(\.\d+)?")  # of a missing value, such as -999
 # True and false as tables write them, in several languages
 BOOLEAN_PAIRS = (
     ("true", "false"),
