@@ -101,8 +101,9 @@ def test_mixed_data_come_near_to_a_careful_pipeline_by_hand(of: Callable[[str], 
 
 def test_warnings_stand_in_metrics_and_card(of: Callable[[str], dict[str, Any]]) -> None:
     found = of("a_leak_and_duplicates")
-    leak, both = found["metrics"]["warnings"]
-    assert "Column 'verdict' alone predicts the class" in leak and "test rows duplicate training rows" in both
+    leak, copies, too_good = found["metrics"]["warnings"]
+    assert "Column 'verdict' alone predicts the class" in leak and "80 of " in copies and "duplicates" in copies
+    assert "which few models reach honestly" in too_good and "They are 'verdict'" in too_good
     assert f"> **Warning:** {leak}" in found["card"]
     assert of("parquet")["metrics"]["warnings"] == []
 
@@ -263,7 +264,8 @@ def test_a_project_is_baked_on_a_table_and_follows_its_new_versions(tmp_path: Pa
 
     assert run(project, "nb", "data", "use", str(houses(tmp_path / "bad" / "houses.csv", 400, town=""))).returncode == 0
     broken = run(project, "dvc", "repro")
-    assert "error: validate: 1 expectation fails, first: column values to not be null (town)" in broken.stderr
+    sentence = r"error: validate: \d+ expectations? fails?, first: column values to not be null \(town\)"
+    assert re.search(sentence, broken.stderr), broken.stderr
     assert "in row 1, 2, 4" in broken.stderr
 
 
