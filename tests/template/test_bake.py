@@ -36,7 +36,8 @@ tests/test_project.py tests/test_splitting.py
 PACKAGE = set(
     """
 __init__.py columns.py exploration.py features.py model_card.py networks.py plots.py splitting.py evaluation/__init__.py
-evaluation/classification.py evaluation/importance.py evaluation/regression.py evaluation/scores.py
+evaluation/class_scores.py evaluation/classification.py evaluation/importance.py evaluation/regression.py
+evaluation/scores.py
 """.split()
 )
 TEXTS = [

@@ -17,7 +17,7 @@ from bakebook.models.task import Holdout
 from bakebook.params import Threshold
 
 from {{cookiecutter.package_name}} import features, plots
-from {{cookiecutter.package_name}}.evaluation import classification, scores
+from {{cookiecutter.package_name}}.evaluation import class_scores, scores
 
 REPORT = SplitReport(train_rows=60, test_rows=60, rows_without_target=0)
 TREES = {"classification": DecisionTreeClassifier, "regression": DecisionTreeRegressor}
@@ -187,7 +187,7 @@ def test_the_calibration_of_a_perfect_model_on_few_rows_is_not_zero() -> None:
     found = []
     for rows in (45, 2000):
         y_score = chance.dirichlet(np.ones(3), rows)
-        found.append(classification.error_of_perfection(y_score))
+        found.append(class_scores.error_of_perfection(y_score))
     assert 0.1 < found[0] < 0.25
     assert found[1] < 0.05
 

@@ -84,7 +84,9 @@ class SplitReport(Contract):
 
 
 class CrossValidation(Contract):
-    """The score of a model in folds of the training rows: by this, models are compared."""
+    """`cross_validation.json`: the score of a model in folds of the training rows, by which models
+    are compared.
+    """
 
     scoring: str  # scikit-learn's name of the score
     mean: float
@@ -96,8 +98,7 @@ class CrossValidation(Contract):
 
 
 class Trained(Contract):
-    """`trained.json`: the estimator that was trained, as params.yaml could ask for it, and its
-    cross-validated score.
+    """`trained.json`: the estimator that was trained, as params.yaml could ask for it.
 
     `hyperparameters` are those that were set or searched, and others that differ from the library's
     defaults, without the seed; what is no plain value stands as text in `others`.
@@ -108,7 +109,6 @@ class Trained(Contract):
     estimator: str
     hyperparameters: dict[str, Plain]
     others: dict[str, str] = Field(default_factory=dict)
-    cross_validation: CrossValidation | None = None
     threshold: float | None = None  # from which probability on the second class is predicted
 
 

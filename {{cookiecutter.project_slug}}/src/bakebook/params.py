@@ -42,7 +42,7 @@ Score = Literal[
 ]
 Threshold = float | Literal["baseline"]  # a criterion: a number, or better than the baseline
 # Of two classes: the best for train.scoring, a number, or what a missed row of each class costs
-Decision = Literal["scoring"] | Share | dict[str, Positive]
+Decision = Literal["scoring"] | Share | dict[str | int, Positive]
 Severity = Literal["critical", "warning", "info"]
 Task = Literal["classification", "regression"]
 InputRole = Literal["numeric", "boolean", "datetime", "categorical", "text"]

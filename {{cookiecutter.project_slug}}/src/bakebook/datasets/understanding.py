@@ -109,7 +109,8 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
 
 def _split(table: pd.DataFrame, target: str, roles: Mapping[str, Proposal]) -> Relation | None:
     """The relation among the rows that is certain enough to propose a split by it."""
-    known = table[table[target].notna()]
+    is_known = table[target].notna()
+    known = table if is_known.all() else table[is_known]
     found = relations(known, target, {name: role.choice for name, role in roles.items()})
     return next((one for one in found if one.is_certain), None)
 

@@ -140,7 +140,7 @@ def _is_clear(worth: Worth, y_score: np.ndarray, best: float, draw: Draw) -> boo
     return bool(np.mean(gains) > CLEARLY * np.std(gains))
 
 
-def _costs(costs: Mapping[str, float], y: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+def _costs(costs: Mapping[str | int, float], y: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """What it costs to miss each row."""
     if set(map(str, costs)) != set(classes):
         named = " and ".join(classes)

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.pipeline import Pipeline
 
-from bakebook.contracts import CrossValidation, Trained
+from bakebook.contracts import Trained
 from bakebook.errors import BadInput, did_you_mean, first_line
 from bakebook.models.deciding import DecidingPipeline
 from bakebook.params import GROUPS, Search, Task
@@ -83,12 +83,7 @@ def hyperparameters(model: Pipeline) -> pd.DataFrame:
     return table.sort_values("changed", ascending=False, kind="stable")
 
 
-def trained(
-    model: Pipeline,
-    search: Search,
-    asked: Collection[str],
-    cross_validation: CrossValidation | None = None,
-) -> Trained:
+def trained(model: Pipeline, search: Search, asked: Collection[str]) -> Trained:
     """What was trained, in the terms of params.yaml; a search may have chosen it.
 
     `asked` are the names of hyperparameters that are recorded also where they have the library's
@@ -116,7 +111,6 @@ def trained(
         estimator=dotted(class_),
         hyperparameters=plain,
         others=others,
-        cross_validation=cross_validation,
         threshold=model.threshold if isinstance(model, DecidingPipeline) else None,
     )
 

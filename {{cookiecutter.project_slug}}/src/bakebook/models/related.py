@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
 from bakebook.contracts import Schema
 from bakebook.models.group_split import whole_groups
@@ -16,7 +15,6 @@ from bakebook.models.targets import TARGETS
 from bakebook.tables.relations import Relation, relations
 
 MOST_ROWS = 5_000  # that are learned from: whole groups, or the latest
-REPEATS = 3
 TEST_SIZES = (0.2, 0.25, 0.3)  # of the test rows of each repeat
 MATTERS = 0.05  # the smallest difference of two scores that is worth a warning
 FEWEST_ROWS = 40
@@ -97,5 +95,5 @@ def _held_out(table: pd.DataFrame, schema: Schema, relation: Relation) -> Iterat
 
 def _score(X: np.ndarray, y: np.ndarray, is_test: np.ndarray, schema: Schema) -> float:
     target = TARGETS[schema.task]
-    model = clone(target.small_forest()).fit(X[~is_test], y[~is_test])
+    model = target.small_forest().fit(X[~is_test], y[~is_test])
     return target.score(y[is_test], model.predict(X[is_test]))

@@ -1,8 +1,5 @@
-"""The scores, baseline and plots of a classifier. y contains the index of each row's class in
-`schema.classes`.
-
-Scores are computed some thousand times for their intervals, so they are written in NumPy;
-scikit-learn's spend most of their time on checking its arguments. Tests compare both.
+"""The task of predicting classes: its baseline, intervals and plots. y contains the place of each
+row's class in `schema.classes`.
 """
 
 from collections.abc import Mapping
@@ -11,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_curve
 
@@ -22,128 +18,28 @@ from bakebook.models.task import Holdout, Plot, Score, rounded
 from bakebook.params import Task as TaskName, Threshold
 
 from .. import plots
+from .class_scores import (
+    BINS,
+    OF_RARER,
+    accuracy,
+    average_precision,
+    balanced_accuracy,
+    calibration_error,
+    confusion,
+    error_of_perfection,
+    f1_macro,
+    log_loss,
+    mean_f1,
+    precision,
+    rarer_of,
+    recall,
+    roc_auc,
+)
 from .importance import importance_plot
 
 MOST_POINTS = 500  # of a curve
-BINS = 10  # of confidences
-SAMPLES = 200  # of classes, to see how far chance moves the calibration error
 # Where no test row is wrong, no resample has a wrong one either
 PERFECT_AT_ONE = ("balanced_accuracy", "f1_macro", "roc_auc")
-
-
-def accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    """The share of rows whose class was predicted."""
-    return float(np.mean(y == y_pred))
-
-
-def balanced_accuracy(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    """The mean recall of the classes that occur among the rows."""
-    counts = confusion(y, y_pred, y_score.shape[1])
-    actual = counts.sum(axis=1)
-    is_present = actual > 0
-    return float(np.mean(counts.diagonal()[is_present] / actual[is_present]))
-
-
-def f1_macro(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    """The mean F1 of the classes that occur or are predicted."""
-    return _mean_f1(confusion(y, y_pred, y_score.shape[1]))
-
-
-def roc_auc(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    """The mean over the classes of each against the rest; NaN when all rows are of one class."""
-    present = np.unique(y)
-    if len(present) < 2:
-        return float("nan")
-    if y_score.shape[1] == 2:
-        return _area(y == 1, y_score[:, 1])
-    return float(np.mean([_area(y == place, y_score[:, place]) for place in present]))
-
-
-def log_loss(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    """The mean negative logarithm of the probability that the actual class was given."""
-    given = y_score[np.arange(len(y)), y]
-    smallest = np.finfo(given.dtype).eps
-    return float(-np.mean(np.log(np.clip(given, smallest, 1 - smallest))))
-
-
-def precision(
-    y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, rarer: int | None = None
-) -> float:
-    """Of two classes: the share of the rows predicted as the rarer one that are of it."""
-    if y_score.shape[1] != 2:
-        return float("nan")
-    is_predicted = y_pred == _rarer(y, rarer)
-    if not is_predicted.any():
-        return 0.0
-    return float(np.mean(y[is_predicted] == _rarer(y, rarer)))
-
-
-def recall(
-    y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, rarer: int | None = None
-) -> float:
-    """Of two classes: the share of the rows of the rarer one that were predicted as it."""
-    is_rarer = y == _rarer(y, rarer)
-    if y_score.shape[1] != 2 or not is_rarer.any():
-        return float("nan")
-    return float(np.mean(y_pred[is_rarer] == _rarer(y, rarer)))
-
-
-def average_precision(
-    y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray, rarer: int | None = None
-) -> float:
-    """Of two classes: the mean precision over the recalls that thresholds give the rarer one."""
-    is_rarer = y == _rarer(y, rarer)
-    if y_score.shape[1] != 2 or not is_rarer.any():
-        return float("nan")
-    given = y_score[:, _rarer(y, rarer)]
-    order = np.argsort(-given, kind="stable")
-    hits = np.cumsum(is_rarer[order])
-    is_last = np.append(np.diff(given[order]) != 0, True)  # of equal probabilities
-    precisions = hits[is_last] / (np.flatnonzero(is_last) + 1)
-    recalls = np.diff(np.insert(hits[is_last], 0, 0)) / hits[-1]
-    return float(np.sum(precisions * recalls))
-
-
-def _rarer(y: np.ndarray, known: int | None = None) -> int:
-    """The class with fewer rows; of as many, the second."""
-    if known is not None:
-        return known
-    return int(2 * np.sum(y == 1) <= len(y))
-
-
-def confusion(y: np.ndarray, y_pred: np.ndarray, classes: int) -> np.ndarray:
-    """How many rows of each class (n) were predicted as each class: (classes, classes)."""
-    cells = y * classes + y_pred
-    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-
-
-def _mean_f1(counts: np.ndarray) -> float:
-    both = counts.sum(axis=0) + counts.sum(axis=1)
-    is_present = both > 0
-    return float(np.mean(2 * counts.diagonal()[is_present] / both[is_present]))
-
-
-def _area(is_class: np.ndarray, y_score: np.ndarray) -> float:
-    """The share of pairs that are in the right order, ties as one half (Mann and Whitney, 1947)."""
-    ranks = rankdata(y_score)
-    positives = int(is_class.sum())
-    pairs = positives * (len(y_score) - positives)
-    return float((ranks[is_class].sum() - positives * (positives + 1) / 2) / pairs)
-
-
-def calibration_error(y: np.ndarray, y_pred: np.ndarray, y_score: np.ndarray) -> float:
-    """The mean distance of confidence from accuracy over bins, weighted by rows (Naeini et al.,
-    AAAI 2015).
-    """
-    confidence = y_score.max(axis=1)
-    is_correct = y_score.argmax(axis=1) == y
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    error = 0.0
-    for number in set(bins):
-        in_bin = bins == number
-        distance = abs(confidence[in_bin].mean() - is_correct[in_bin].mean())
-        error += distance * in_bin.mean()
-    return float(error)
 
 
 def _interval_of_perfection(y: np.ndarray, blocks: np.ndarray | None) -> Interval:
@@ -156,20 +52,6 @@ def _interval_of_perfection(y: np.ndarray, blocks: np.ndarray | None) -> Interva
     rarest = int(counts.min())
     missing = 1 - exact_share(rarest, rarest).low
     return Interval(low=round(1 - missing / len(counts), 6), high=1.0)
-
-
-def error_of_perfection(y_score: np.ndarray) -> float:
-    """The calibration error that a perfectly calibrated model with these probabilities stays below
-    in 95 of 100 samples: on few rows it is not 0.
-    """
-    chance = np.random.default_rng(0)
-    cumulated = y_score.cumsum(axis=1)
-    errors = []
-    for _ in range(SAMPLES):
-        drawn = chance.random((len(y_score), 1)) * cumulated[:, -1:]
-        y = np.minimum((drawn > cumulated).sum(axis=1), y_score.shape[1] - 1)
-        errors.append(calibration_error(y, y, y_score))
-    return float(np.quantile(errors, 0.95))
 
 
 def confusion_rows(holdout: Holdout) -> pd.DataFrame:
@@ -215,7 +97,6 @@ def calibration(holdout: Holdout) -> pd.DataFrame:
 # What a guess reaches in these says nothing: the shares of the classes are calibrated, and whoever
 # always guesses the rarer class finds all its rows
 NOT_GUESSED = ("calibration_error", "precision", "recall")
-OF_RARER = (precision, recall, average_precision)
 
 
 class Classification:
@@ -288,7 +169,7 @@ class Classification:
         for name in NOT_GUESSED:
             del found[name]
         drawn = np.outer(np.bincount(y, minlength=classes), shares)
-        found["f1_macro"] = max(found["f1_macro"], _mean_f1(drawn))
+        found["f1_macro"] = max(found["f1_macro"], mean_f1(drawn))
         return rounded(found)
 
     def evaluate(self, model: Any, X: pd.DataFrame, y: pd.Series) -> dict[str, float]:
@@ -303,7 +184,7 @@ class Classification:
         y = holdout.y.to_numpy()
         computed = {name: score.compute for name, score in self.scores.items()}
         for compute in OF_RARER:
-            computed[compute.__name__] = partial(compute, rarer=_rarer(y))
+            computed[compute.__name__] = partial(compute, rarer=rarer_of(y))
         y_pred = holdout.model.predict(holdout.X)
         y_score = holdout.model.predict_proba(holdout.X)
         found = bootstrap(computed, y, y_pred, y_score, random_state, holdout.blocks)
@@ -329,7 +210,7 @@ class Classification:
             "perfect_calibration_error": round(error_of_perfection(y_score), 6),
         }
         if len(names) == 2:
-            found["rarer_class"] = names[_rarer(holdout.y.to_numpy())]
+            found["rarer_class"] = names[rarer_of(holdout.y.to_numpy())]
             found["threshold"] = threshold_of(holdout.model)
         return found
 

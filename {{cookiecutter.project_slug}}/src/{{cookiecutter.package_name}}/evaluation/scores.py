@@ -8,12 +8,12 @@ import pandas as pd
 
 from bakebook.contracts import (
     Criterion,
+    CrossValidation,
     Interval,
     Metrics,
     RowCounts,
     SplitReport,
     Success,
-    Trained,
     Verdict,
 )
 from bakebook.errors import BadInput, did_you_mean, first_few
@@ -39,7 +39,7 @@ def evaluate(
     y_train: pd.Series,
     criteria: Mapping[str, Threshold],
     report: SplitReport,
-    trained: Trained | None = None,
+    cross_validation: CrossValidation | None = None,
     random_state: int = 0,
 ) -> Metrics:
     """Everything that `metrics.json` contains; the baseline knows `y_train` alone, `random_state`
@@ -56,7 +56,7 @@ def evaluate(
         model=scores,
         intervals=intervals,
         baseline=baseline,
-        cross_validation=trained.cross_validation if trained else None,
+        cross_validation=cross_validation,
         warnings=(*report.warnings, *_too_good(holdout, scores, task, random_state)),
         success=judge(Judged(scores, intervals, baseline), criteria, task),
     )
