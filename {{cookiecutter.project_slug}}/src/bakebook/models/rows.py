@@ -3,6 +3,7 @@ folds, as `prepare` divides them into training and test rows.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from bakebook.contracts import Schema
 from bakebook.errors import BadInput
 from bakebook.models.schema import to_X_y
+from bakebook.models.task import Holdout
 from bakebook.tables.relations import copies, is_key_name
 from bakebook.tables.values import as_text
 
@@ -41,6 +43,12 @@ def rows_of(table: pd.DataFrame, schema: Schema) -> Rows:
     """The rows of a table for a model, related as the schema's split says."""
     X, y = to_X_y(table, schema)
     return Rows(X, y, groups_of(table, schema), moments_of(table, schema))
+
+
+def holdout_of(model: Any, table: pd.DataFrame, schema: Schema) -> Holdout:
+    """A fitted model with rows that it never saw, related as the schema's split says."""
+    rows = rows_of(table, schema)
+    return Holdout(model, rows.X, rows.y, schema, blocks_of(rows))
 
 
 def groups_of(table: pd.DataFrame, schema: Schema) -> pd.Series | None:
