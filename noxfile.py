@@ -105,19 +105,25 @@ def contracts(session: nox.Session) -> None:
 
 
 @nox.session
+def defaults(session: nox.Session) -> None:
+    """The default model against skrub, boosting and, with `-- --autogluon`, AutoGluon: the table of docs/guide.md."""
+    in_demo_environment(session, "benchmarks/defaults.py", "--group", "skrub")
+
+
+@nox.session
 def pictures(session: nox.Session) -> None:
     """The README's pictures, from the demo (run that first; needs Chromium)."""
     session.run("uv", "run", "--group", "pictures", "docs/pictures.py")
 
 
-def in_demo_environment(session: nox.Session, program: str) -> None:
+def in_demo_environment(session: nox.Session, program: str, *group: str) -> None:
     """Runs a program of ours with the library, and the Python of a project that has its dependencies."""
     project = BUILD / "library" / "wine-cultivars"
     shutil.rmtree(project, ignore_errors=True)
     session.run("cookiecutter", str(HERE), "--no-input", "--output-dir", str(project.parent), silent=True)
     with session.chdir(project):
-        run_in_project(session, "uv", "sync", "--quiet")
-        run_in_project(session, "uv", "run", "python", str(HERE / program), *session.posargs)
+        run_in_project(session, "uv", "sync", "--quiet", *group)
+        run_in_project(session, "uv", "run", *group, "python", str(HERE / program), *session.posargs)
 
 
 def run_in_project(session: nox.Session, *command: str, **variables: str) -> None:

@@ -47,14 +47,13 @@ def markdown(text: str) -> str:
 
 
 def accepted(answers: Mapping[str, str]) -> str:
-    """Ends the program with one sentence when an answer cannot be used; "yes" otherwise."""
+    """Ends the program with one sentence when an answer that is there already cannot be used; "yes" otherwise."""
     for name, refuse in CHECKS.items():
-        answer = str(answers[name] or "")
-        reason = refuse(answer)
-        if reason:
+        answer = str(answers.get(name) or "")
+        if name in answers and (reason := refuse(answer)):
             _stop(f"{name} {_shown(answer)} {reason}")
-    unfit = _unfit_for_wine if answers["dataset"] == BUNDLED else _unknown_target
-    if reason := unfit(answers):
+    unfit = _unfit_for_wine if answers.get("dataset") == BUNDLED else _unknown_target
+    if "target" in answers and (reason := unfit(answers)):
         _stop(reason)
     return "yes"
 
@@ -134,7 +133,7 @@ def _dataset(answer: str) -> str | None:
 def _unfit_for_wine(answers: Mapping[str, str]) -> str | None:
     if answers["target"] != "cultivar":
         return f"target {_shown(answers['target'])} is not the target of the wine data → target=cultivar"
-    if answers["task"] == "regression":
+    if answers.get("task") == "regression":
         return "task 'regression' does not fit the wine data, whose target is a class → task=auto"
     return None
 

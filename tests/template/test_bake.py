@@ -219,3 +219,22 @@ def test_the_prompts_can_be_answered_by_hand(tmp_path: Path) -> None:
     done = subprocess.run(command, input=answers, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "BSD 3-Clause" in (tmp_path / "red-wine" / "LICENSE").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("answers", "fault", "next_prompt"),
+    [
+        ("Red wine\nRed Wine!\n", "project_slug 'Red Wine!' is not a valid folder name", "Python package name"),
+        ("Red wine\n\nclass\n", "package_name 'class' is a Python keyword", "Data: a CSV"),
+        ("Red wine\n\n\nnowhere.csv\n", "dataset 'nowhere.csv' does not exist", "Target column"),
+        ("Red wine\n\n\n\ncolour\n", "target 'colour' is not the target of the wine data", "Task"),
+    ],
+)
+def test_a_wrong_answer_ends_before_the_next_question(
+    tmp_path: Path, answers: str, fault: str, next_prompt: str
+) -> None:
+    command = [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--output-dir", str(tmp_path)]
+    done = subprocess.run(command, input=answers, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 1 and f"error: {fault}" in done.stderr
+    assert next_prompt not in done.stdout
+    assert list(tmp_path.iterdir()) == []

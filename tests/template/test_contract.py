@@ -183,7 +183,7 @@ FAULTS: dict[str, tuple[Plant, str, bool]] = {
     ),
     "a notebook with outputs": (
         ran_by_hand,
-        r"notebooks/ingest\.ipynb: contains outputs, or metadata of an editor → nb sync",
+        r"notebooks/ingest\.ipynb: contains outputs or metadata of an editor, or names no kernel → nb sync",
         True,
     ),
     "a parameter that takes another": (

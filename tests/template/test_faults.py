@@ -426,7 +426,10 @@ def test_a_broken_store_and_a_soiled_notebook_are_told(case: Callable[[str], Cas
     code, said = one.call("nb", "doctor", "--fix")
     assert code == 1
     assert "mlflow.db: file is not a database → move mlflow.db away" in said
-    assert "fixed   notebooks: notebooks/train.ipynb: contains outputs, or metadata of an editor" in said
+    assert (
+        "fixed   notebooks: notebooks/train.ipynb: contains outputs or metadata of an editor, or names no kernel"
+        in said
+    )
     assert notebook.read_bytes() == clean
 
 

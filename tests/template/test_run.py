@@ -120,6 +120,7 @@ def test_a_search_is_a_parameter_and_each_trial_a_run(worked: Path, run: Run, se
     params = dict(rows(worked, f"select key, value from params {of_parent} 'train.hyper%'"))  # noqa: S608
     trained = json.loads((worked / "reports/trained.json").read_text("utf-8"))
     assert params == {f"train.hyperparameters.{name}": str(one) for name, one in trained["hyperparameters"].items()}
+    assert rows(worked, "select key from params where key like 'ingest.columns%'") == []
     asked = dict(rows(worked, f"select key, value from tags {of_parent} 'asked.%'"))  # noqa: S608
     assert asked["asked.train.hyperparameters.n_estimators"] == "100"
 
@@ -339,6 +340,14 @@ def test_a_notebook_that_calls_mlflow_itself_logs_to_the_same_run(worked: Path, 
         worked, "select name, value from latest_metrics join runs using (run_uuid) where key = 'mine'"
     )
     assert name.startswith("RandomForestClassifier") and value == 7.0
+
+
+def test_no_notebook_shows_a_warning(worked: Path) -> None:
+    executed = sorted((worked / "reports" / "notebooks").glob("*.ipynb"))
+    cells = [cell for path in executed for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert len(executed) == 7
+    assert [output for output in outputs if output.get("name") == "stderr"] == []
 
 
 def test_a_stage_says_its_cells_and_their_times_but_in_ci_one_line(worked: Path, run: Run) -> None:

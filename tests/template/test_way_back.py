@@ -1,5 +1,6 @@
 """What is missing or in the wrong place: the command that helps is named, and git gets no rows of people."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from conftest import Run, commit, git
 
 HOUSES = "area,rooms,price\n" + "\n".join(f"{n % 90},{n % 7},{(n % 90) * 3 + n % 7 + 0.5}" for n in range(200)) + "\n"
+FEWER = "\n".join(",".join(line.split(",")[::2]) for line in HOUSES.splitlines()) + "\n"
 
 
 def use_houses(project: Path, run: Run, name: str = "houses.csv") -> None:
@@ -73,6 +75,49 @@ def test_a_table_that_was_renamed_is_found_beside_it(project: Path, run: Run) ->
     shutil.move(project / "data/raw/wines.csv", project / "elsewhere.csv")
     commit(project)
     assert "did you mean" not in run(project, "nb", "check").stderr
+
+
+def test_nothing_is_dropped_before_a_person_agrees(project: Path, run: Run) -> None:
+    use_houses(project, run)
+    params = project / "params.yaml"
+    params.write_text(params.read_text("utf-8").replace("area: numeric", "area: numeric  # asked Ana"), "utf-8")
+    commit(project)
+    (project / "fewer.csv").write_text(FEWER, "utf-8")
+    refused = run(project, "nb", "data", "use", "fewer.csv")
+    loss = "column 'rooms' with its role numeric"
+    assert refused.returncode == 2
+    assert f"the project would lose {loss}" in refused.stderr and "→ add --yes, or give" in refused.stderr
+    assert git(project, "status", "--short").split() == ["??", "fewer.csv"]
+    agreed = run(project, "nb", "data", "use", "fewer.csv", "--yes")
+    assert agreed.returncode == 0 and "  dropped  rooms" in agreed.stdout
+    assert "# asked Ana" in params.read_text("utf-8") and "rooms" not in params.read_text("utf-8")
+    forgotten = run(project, "nb", "data", "use", "houses.csv", "--target", "price", "--reset")
+    assert forgotten.returncode == 0 and "# asked Ana" not in params.read_text("utf-8")
+
+
+@pytest.mark.parametrize(("answer", "code", "status"), [("n", 2, "?? fewer.csv"), ("y", 0, " M params.yaml")])
+def test_a_person_is_asked_in_a_terminal(
+    project: Path, environment: dict[str, str], run: Run, answer: str, code: int, status: str
+) -> None:
+    pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+    use_houses(project, run)
+    commit(project)
+    (project / "fewer.csv").write_text(FEWER, "utf-8")
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, f"{answer}\n".encode())
+    asked = subprocess.run(
+        [str(shutil.which("nb", path=environment["PATH"])), "data", "use", "fewer.csv"],
+        cwd=project,
+        env=environment | {"PYTHONPATH": str(project / "src")},
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+    )
+    os.close(keyboard)
+    os.close(terminal)
+    assert asked.returncode == code, asked.stderr
+    assert "The new table has no place for\n  column 'rooms' with its role numeric" in asked.stdout
+    assert status in git(project, "status", "--short")
 
 
 def test_git_gets_no_rows_after_the_commands_of_the_docs(worked: Path, run: Run) -> None:
@@ -139,3 +184,4 @@ def test_broken_yaml_is_named_with_its_line(worked: Path, run: Run) -> None:
         done = run(worked, "nb", command)
         assert done.returncode == 1
         assert "params.yaml:" in done.stdout + done.stderr and "no valid YAML" in done.stdout + done.stderr
+        assert "→ fix this line or the one before, or git restore params.yaml" in done.stdout + done.stderr

@@ -70,7 +70,7 @@ def read(folder: Path, written: list[str], target: str = "y", **known: str) -> p
     rows = pd.DataFrame({"a": written, "y": np.resize(["p", "q"], len(written))})
     path = folder / "table.csv"
     rows.to_csv(path, sep=";", index=False, encoding="utf-8")
-    detected = detect(path)
+    detected, _ = detect(path)
     untyped = readers.read_untyped(path, detected)
     options = infer_dtypes(untyped, detected, target, known=known)
     column: pd.Series = readers.typed(untyped, options, path.name)["a"]
@@ -114,7 +114,7 @@ def test_what_only_resembles_a_number_is_text(tmp_path: Path, written: list[str]
 def test_a_column_that_looks_like_numbers_and_is_none_is_named(tmp_path: Path, written: list[str], said: str) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a;y\n" + "\n".join(f"{one};p" for one in written * 3), "utf-8")
-    detected = detect(path)
+    detected, _ = detect(path)
     untyped = readers.read_untyped(path, detected)
     options = infer_dtypes(untyped, detected, "y")
     assert options.columns["a"] == "text"

@@ -40,7 +40,7 @@ def odd(folder: Path) -> Path:
 
 def test_what_cannot_be_read_is_ignored_and_all_else_is_read(tmp_path: Path) -> None:
     path = odd(tmp_path)
-    detected = detect(path)
+    detected, _ = detect(path)
     written = readers.read_untyped(path, detected)
     options = infer_dtypes(written, detected, "kind")
     ignored = [name for name, dtype in options.columns.items() if dtype == "ignore"]
@@ -56,9 +56,9 @@ def test_what_cannot_be_read_is_ignored_and_all_else_is_read(tmp_path: Path) -> 
 
 def test_a_column_that_is_not_ignored_and_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = odd(tmp_path)
-    written = readers.read_untyped(path, detect(path))
+    written = readers.read_untyped(path, detect(path)[0])
     with pytest.raises(BadInput, match=r"contains list.* or set its dtype to ignore"):
-        infer = infer_dtypes(written, detect(path), "kind", known={"tags": "text"})
+        infer = infer_dtypes(written, detect(path)[0], "kind", known={"tags": "text"})
         readers.typed(written, infer, path.name)
 
 
@@ -66,7 +66,7 @@ def test_nested_json_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     rows = [{"a": n, "b": {"c": [n]}, "d": [1, 2], "kind": "pq"[n % 2]} for n in range(ROWS)]
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-    detected = detect(path)
+    detected, _ = detect(path)
     written = readers.read_untyped(path, detected)
     options = infer_dtypes(written, detected, "kind")
     assert options.columns == {"a": "integer", "kind": "text", "b": "ignore", "d": "ignore"}

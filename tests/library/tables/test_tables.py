@@ -27,7 +27,7 @@ class Understood:
 
 def understand(path: Path, target: str) -> Understood:
     """What `nb data use` would propose."""
-    detected = detect(path)
+    detected, _ = detect(path)
     written = readers.read_untyped(path, detected)
     options = infer_dtypes(written, detected, target)
     table = readers.typed(written, options, path.name)

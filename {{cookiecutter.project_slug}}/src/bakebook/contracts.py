@@ -28,6 +28,10 @@ class ReadOptions(Contract):
     encoding: str = "utf-8"
     delimiter: str = ","
     decimal: str = "."
+    sheet: str = ""  # of a workbook; empty: the first, *: all
+    skip_rows: int = 0  # above the header
+    header_rows: int = 1
+    footer_rows: int = 0  # below the table
     missing: tuple[str, ...] = ("",)
     # Dtype of each column; empty: every column is text
     columns: dict[str, str] = Field(default_factory=dict)
@@ -43,6 +47,8 @@ class Input(Contract):
     offset: int | None = None  # subtracted first: 32 bits cannot tell great numbers apart
     levels: tuple[str, ...] | None = None  # the categories that were seen
     parts: tuple[str, ...] | None = None  # the parts of a time that vary
+    is_short: bool | None = None  # true, of a text: its letters are inputs beside its words
+    has_gaps: bool | None = None  # true: that a value is missing is an input, too
     only_read: bool | None = None  # true: only derived columns read it
 
 

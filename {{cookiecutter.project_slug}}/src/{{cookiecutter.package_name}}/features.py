@@ -8,12 +8,14 @@ from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
 from bakebook.contracts import Schema
 from bakebook.models.encoding import tensor_types
 from bakebook.models.schema import is_target_encoded
+from bakebook.models.spelling import SpellingEncoder
 
 WORD = r"[^ ]+"
 MOST_WORDS = 1000  # of a text: the most frequent
@@ -31,8 +33,8 @@ def pipeline(schema: Schema, estimator: BaseEstimator) -> Pipeline:
 
 
 def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
-    """Fills and optionally standardises numbers, encodes categories, weights the words of texts
-    (TF-IDF).
+    """Fills and optionally standardises numbers, encodes categories by level or, where there are
+    many, by target and spelling, weights the words of texts (TF-IDF).
     """
     numbers = []
     one_hot = []
@@ -44,7 +46,7 @@ def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
                 numbers.append(name)
             elif type_ == "text":
                 texts.append(name)
-            elif is_target_encoded(column, schema):
+            elif is_target_encoded(column):
                 target_encoded.append(name)
             else:
                 one_hot.append(name)
@@ -57,7 +59,8 @@ def preprocessor(schema: Schema, *, scale: bool) -> ColumnTransformer:
         ),
     ]
     if target_encoded:
-        steps.append(("target encoded", target_encoder_steps(), target_encoded))
+        steps.append(("target encoded", target_encoder_steps(schema), target_encoded))
+        steps.append(("spelling", SpellingEncoder(), target_encoded))
     for place, name in enumerate(texts):
         steps.append((f"text {place}", word_weights(normalize=scale), name))
     used = [step for step in steps if len(step[2])]
@@ -72,13 +75,16 @@ def number_steps(scale: bool) -> Pipeline:
     return make_pipeline(*steps)
 
 
-def target_encoder_steps() -> Pipeline:
-    """Target encoding in 32 bits, as ONNX computes it: 64 bits could fall on the other side of a
+def target_encoder_steps(schema: Schema) -> Pipeline:
+    """Target encoding, a number for each class where there are more than two; no row is encoded by
+    its own target. In 32 bits, as ONNX computes it: 64 bits could fall on the other side of a
     tree's threshold.
     """
     from skl2onnx.sklapi import CastTransformer  # takes a second, and few tables need it
 
-    return make_pipeline(TargetEncoder(random_state=0), CastTransformer(dtype=np.float32))
+    type_ = "auto" if schema.classes else "continuous"
+    encoder = TargetEncoder(target_type=type_, cv=KFold(5, shuffle=True, random_state=0))
+    return make_pipeline(encoder, CastTransformer(dtype=np.float32))
 
 
 def lower_median(values: np.ndarray) -> np.floating:

@@ -40,6 +40,24 @@ def use(
     encoding: Annotated[
         str, typer.Option(help="Encoding of a text file, if the guess is wrong.")
     ] = "",
+    sheet: Annotated[
+        str, typer.Option(help="Sheet of a workbook; '*': all, one below the other.")
+    ] = "",
+    skip_rows: Annotated[
+        int | None, typer.Option(min=0, help="Rows above the header, if the guess is wrong.")
+    ] = None,
+    header: Annotated[
+        int | None, typer.Option(min=1, help="Rows that the header takes, if the guess is wrong.")
+    ] = None,
+    footer: Annotated[
+        int | None, typer.Option(min=0, help="Rows below the table, if the guess is wrong.")
+    ] = None,
+    decimal: Annotated[
+        str, typer.Option(help="Decimal separator, '.' or ',', if the guess is wrong.")
+    ] = "",
+    thousands: Annotated[
+        str, typer.Option(help="Thousands separator: '.' and ',' tell the decimal separator too.")
+    ] = "",
     missing: Annotated[
         list[str] | None,
         typer.Option(help="A missing-value marker, such as -200; may be repeated."),
@@ -75,6 +93,11 @@ def use(
             task=TASKS[task],
             query=query,
             encoding=encoding,
+            sheet=sheet,
+            skip_rows=skip_rows,
+            header_rows=header,
+            footer_rows=footer,
+            decimal=_decimal(decimal, thousands),
             missing=tuple(missing or ()),
             dtypes=tuple(dtype or ()),
             license=license,
@@ -82,6 +105,16 @@ def use(
         )
         agree = partial(_agree, yes=yes)
         typer.echo("\n".join(use(ROOT, request, agree)))
+
+
+def _decimal(decimal: str, thousands: str) -> str:
+    """The decimal separator, as it is said or as that of the thousands implies it."""
+    if decimal not in ("", ".", ","):
+        raise BadInput(f"there is no decimal separator '{decimal}'", "--decimal . or --decimal ,")
+    implied = {".": ",", ",": "."}.get(thousands, decimal)
+    if decimal and implied != decimal:
+        raise BadInput(f"'{decimal}' cannot separate both decimals and thousands", "--help")
+    return implied
 
 
 def _agree(losses: "Sequence[str]", *, yes: bool) -> bool:

@@ -16,6 +16,7 @@ SETTINGS = {"stage_timeout": "Positive", "keep_warm": "Seconds"}
 COSTS_TIME_ONLY = "keep_warm"  # a wrong value makes a stage slow, and does not stop it
 # What the values of a section mean, beyond their types
 BY_MEANING = {roles.STAGE: roles.check_roles, estimator.STAGE: estimator.check_estimator}
+WAS_EDITED = "contains outputs or metadata of an editor, or names no kernel"
 SYNC = "nb sync"  # the remedy of every fault that can be fixed automatically
 
 
@@ -221,7 +222,7 @@ def _form(project: Project, name: str) -> Faults:
     path = project.root / "notebooks" / f"{name}.ipynb"
     canonical = notebooks.dumps(notebooks.canonical(project.notebooks[name]))
     if path.read_bytes() != canonical.encode():
-        yield Fault(f"notebooks/{name}.ipynb", "contains outputs, or metadata of an editor", SYNC)
+        yield Fault(f"notebooks/{name}.ipynb", WAS_EDITED, SYNC)
 
 
 def _made(project: Project) -> set[str]:

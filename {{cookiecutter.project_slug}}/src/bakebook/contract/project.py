@@ -224,4 +224,5 @@ def _yaml_failure(name: str, error: YAMLError) -> BadInput:
     duplicate = re.match(r"found duplicate key \"?(.+?)\"? with", problem)
     if duplicate:
         return BadInput(f"{where}: the key '{duplicate[1]}' stands twice", "keep one of them")
-    return BadInput(f"{where}: no valid YAML ({problem})", "fix this line or the one before")
+    remedy = f"fix this line or the one before, or git restore {name}"
+    return BadInput(f"{where}: no valid YAML ({problem})", remedy)

@@ -19,7 +19,7 @@ from bakebook.datasets.fetch import without_secrets
 from bakebook.datasets.understanding import Understood
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
-from bakebook.models.task import Task
+from bakebook.models.task import Task, first_model
 from bakebook.params import EXCLUDED_ROLES, IGNORE
 from bakebook.tables.roles import Proposal
 
@@ -34,6 +34,9 @@ def write_reading(project: Project, final: PurePosixPath, options: ReadOptions) 
     section["encoding"] = options.encoding
     section["delimiter"] = options.delimiter
     section["decimal"] = options.decimal
+    for name in ("sheet", "skip_rows", "header_rows", "footer_rows"):
+        if name in section or getattr(options, name) != getattr(ReadOptions(), name):
+            section[name] = getattr(options, name)
     if list(section["missing"]) != list(options.missing):
         _refill_list(section["missing"], options.missing)
     set_all(section["columns"], options.columns)
@@ -94,16 +97,23 @@ def write_roles(project: Project, understood: Understood) -> None:
     _give_reasons(section["roles"], roles)
 
 
-def write_training(project: Project, defaults: Task) -> None:
-    """A first success criterion; where the task changes, also its estimator, search and plots."""
+def write_training(project: Project, defaults: Task, rows: int) -> None:
+    """A first success criterion, and an estimator for so many rows, unless a person has chosen one;
+    where the task changes, also search and plots.
+    """
     _refill(project.params["evaluate"]["criteria"], defaults.first_criteria)
-    if project.params["prepare"]["task"] == defaults.name:
-        return
     train = project.params["train"]
-    train["estimator"] = defaults.first_estimator
+    first = first_model(defaults, rows)
+    is_other_task = project.params["prepare"]["task"] != defaults.name
+    is_chosen = train["estimator"] not in {one.estimator for one in defaults.first_models}
+    if is_other_task or (not is_chosen and train["estimator"] != first.estimator):
+        train["estimator"] = first.estimator
+        _refill(train["hyperparameters"], first.hyperparameters)
+        _refill(train["search_space"], first.search_space)
+    if not is_other_task:
+        return
     train["scoring"] = defaults.scoring
     train["search"] = "none"
-    _refill(train["hyperparameters"], defaults.first_hyperparameters)
     charts = [plot.for_dvc() for plot in defaults.plots]
     figures = [f"reports/plots/{plot.png}" for plot in defaults.plots]  # shown without a network
     project.pipeline["plots"] = [*charts, *figures]

@@ -4,7 +4,7 @@ params.yaml described it.
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -20,12 +20,14 @@ from bakebook.params import IGNORE, Task
 from bakebook.paths import ROOT, TABLE
 from bakebook.tables.detection import detect
 from bakebook.tables.dtype_inference import infer_dtypes, notes_on, unread_numbers
+from bakebook.tables.layout import layout_of, notes as layout_notes
 from bakebook.tables.oddities import oddities
 from bakebook.tables.readers import read_untyped, typed
 from bakebook.tables.relations import Relation, relations
 from bakebook.tables.roles import Proposal, propose_roles, propose_task
 
 MOST_NAMED = 20  # columns in a message
+LAYOUT = ("skip_rows", "header_rows", "footer_rows")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Request:
     task: Task | None = None
     query: str = ""
     encoding: str = ""
+    sheet: str = ""
+    skip_rows: int | None = None
+    header_rows: int | None = None
+    footer_rows: int | None = None
+    decimal: str = ""
     missing: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()  # COLUMN=DTYPE
     license: str = ""
@@ -65,7 +72,7 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
     """Reads the source once and infers everything from that table."""
     ingest = project.params["ingest"]
     prepare = project.params["prepare"]
-    detected = detect(place, request.encoding)
+    detected, notes = _detected(place, request, request.target or str(prepare["target"]))
     written = read_untyped(place, detected)
     changes = _changes(project, request, detected, written)
     target = request.target or str(prepare["target"])
@@ -81,7 +88,7 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
         name, _, dtype = assignment.rpartition("=")
         dtypes[name] = dtype
     markers = [*(() if changes is None else ingest["missing"]), *request.missing]
-    options = infer_dtypes(written, detected, target, markers, dtypes)
+    options = infer_dtypes(written, detected, target, markers, dtypes, request.decimal)
     unread = unread_numbers(written, options)
     unread = {name: reason for name, reason in unread.items() if name not in dtypes}
     if target in unread and request.task != "classification":
@@ -89,7 +96,7 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
         raise BadInput(what, "fix the values, or --missing, --dtype or --task classification")
     if options.columns[target] == IGNORE:
         raise BadInput(f"column '{target}' cannot be predicted", "choose another target")
-    notes = notes_on(written, options)
+    notes += notes_on(written, options)
     for name, reason in unread.items():
         notes.append(
             f"look at '{name}': most values are numbers, but {reason} (--missing, --dtype)"
@@ -105,6 +112,15 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
         reason = "the key of the group split, which new rows do not share"
         roles[split.by] = Proposal("identifier", reason)
     return Understood(table, options, target, task, split, roles, changes, notes)
+
+
+def _detected(place: Path, request: Request, target: str) -> tuple[ReadOptions, list[str]]:
+    """How the source is to be read, with what a person says of it, and notes on that."""
+    options, notes = detect(place, encoding=request.encoding, sheet=request.sheet, target=target)
+    told = {name: value for name, value in asdict(request).items() if name in LAYOUT}
+    said = {name: value for name, value in told.items() if value is not None}
+    options = options.model_copy(update=said)
+    return options, [*notes, *layout_notes(layout_of(options), place.name)]
 
 
 def _split(table: pd.DataFrame, target: str, roles: Mapping[str, Proposal]) -> Relation | None:

@@ -63,7 +63,7 @@ def follow(project: Project, understood: Understood, defaults: Task) -> None:
     settings_writer.follow_changes(project, understood.changes, understood.target, understood.roles)
     settings_writer.correct_roles(project, understood.options, understood.roles)
     if _is_other_task(project, understood):
-        settings_writer.write_training(project, defaults)
+        settings_writer.write_training(project, defaults, len(understood.table))
         project.params["prepare"]["task"] = understood.task.choice
 
 

@@ -22,7 +22,7 @@ from bakebook.validation.suite import SUITE_FILE
 READ = {
     "ingest": ("source", "missing", "columns", "feedback", "decimal"),
     "prepare": ("target", "task", "roles", "split", "split_by"),
-    "train": ("hyperparameters", "estimator"),
+    "train": ("hyperparameters", "estimator", "search_space"),
     "evaluate": ("criteria",),
     "describe": ("intended_use", "not_for", "limits", "data_name", "data_source", "data_license"),
 }
@@ -63,7 +63,7 @@ def use(root: Path, request: Request, agree: Agree = never) -> list[str]:
             track(root, found.final, source)
     settings_writer.write_reading(project, found.final, understood.options)
     if understood.changes is None:
-        _start_over(project, source, understood, defaults)
+        lines += _start_over(project, source, understood, defaults)
     else:
         update.write_suite(root, understood, suite)
         rename_in_feedback(project, understood.changes.renamed)
@@ -75,17 +75,22 @@ def use(root: Path, request: Request, agree: Agree = never) -> list[str]:
     return lines
 
 
-def _start_over(project: Project, source: str, understood: Understood, defaults: Task) -> None:
+def _start_over(project: Project, source: str, understood: Understood, defaults: Task) -> list[str]:
     """Writes everything that is known of a table that the project does not know yet."""
     table = understood.table
     target = understood.target
     roles = understood.roles
     settings_writer.write_description(project, source, target, roles, table)
-    settings_writer.write_training(project, defaults)
+    settings_writer.write_training(project, defaults, len(table))
     settings_writer.write_roles(project, understood)
     forget_feedback(project)
     identifiers = [name for name, role in roles.items() if role.choice == "identifier"]
     write_json(draft(table, target, identifiers), project.root / SUITE_FILE)
+    return [
+        f"model: {project.params['train']['estimator']} (nb estimators lists others)",
+        "params.yaml describes the table, expectations/suite.json has a draft of its contract.",
+        "Next: review both, then dvc repro",
+    ]
 
 
 def _read(final: PurePosixPath, understood: Understood) -> list[str]:
@@ -118,8 +123,4 @@ def _found(project: Project, understood: Understood, suite: update.JsonObject) -
         missing = understood.table[name].isna().mean()
         share = f", {missing:.0%} missing" if missing else ""
         lines.append(f"  {name:<{width}}  {role.choice:<12} {role.reason}{share}")
-    lines.append(
-        "params.yaml describes the table, expectations/suite.json has a draft of its contract."
-    )
-    lines.append("Next: review both, then dvc repro")
     return lines

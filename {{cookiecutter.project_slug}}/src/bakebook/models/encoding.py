@@ -3,8 +3,9 @@ numpy.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ Tensors = dict[str, np.ndarray]
 TensorType = Literal["number", "category", "text"]
 # Stands for every category that was too rare, or absent, in training
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+MISSING = "missing"
 # Scripts without blanks between words: each sign is a word.
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w\w+")
 
@@ -27,18 +29,25 @@ def encode(column: Input, values: Iterable[object]) -> Tensors:
     A missing value is None, NaN or NaT. Raises ValueError when a value does not have the input's
     role.
     """
-    return _ENCODERS[column.role](column, values)
+    tensors = _ENCODERS[column.role](column, values)
+    if column.has_gaps:
+        is_missing = np.isnan(next(iter(tensors.values())))
+        tensors[_part_name(column, MISSING)] = is_missing.astype(np.float32)
+    return tensors
 
 
 def tensor_types(column: Input) -> dict[str, TensorType]:
     """The names of the tensors of one input, and what each holds."""
-    if column.role == "datetime":
-        return {_part_name(column, part): "number" for part in column.parts or ()}
     if column.role == "categorical":
         return {column.name: "category"}
     if column.role == "text":
         return {column.name: "text"}
-    return {column.name: "number"}
+    names = [column.name]
+    if column.role == "datetime":
+        names = [_part_name(column, part) for part in column.parts or ()]
+    if column.has_gaps:
+        names.append(_part_name(column, MISSING))
+    return dict.fromkeys(names, "number")
 
 
 def parts_of_time(values: Iterable[object]) -> Tensors:
@@ -95,11 +104,28 @@ def _encode_categories(column: Input, values: Iterable[object]) -> Tensors:
 
 
 def _encode_texts(column: Input, values: Iterable[object]) -> Tensors:
-    """Words in lower case with one blank between them, so that ONNX and scikit-learn split them
-    alike.
+    """Words in lower case, and their pairs or, of short texts, their letters; one blank is between
+    them, so that ONNX and scikit-learn split them alike.
     """
-    texts = [" ".join(WORD.findall(as_text(value).lower())) for value in values]
+    texts = []
+    for value in values:
+        words = WORD.findall(as_text(value).lower())
+        more = _triples(words) if column.is_short else _pairs(words)
+        texts.append(" ".join([*words, *more]))
     return {column.name: np.array(texts, dtype=object)}
+
+
+def _pairs(words: Sequence[str]) -> Iterator[str]:
+    """Neighbouring words: `not+good`."""
+    return (f"{first}+{second}" for first, second in pairwise(words))
+
+
+def _triples(words: Sequence[str]) -> Iterator[str]:
+    """Three letters in a row of each word, whose ends count as letters: `~_no`, `~not`, `~ot_`."""
+    for word in words:
+        letters = f"_{word}_"
+        for place in range(len(letters) - 2):
+            yield f"~{letters[place : place + 3]}"
 
 
 def _times(values: Iterable[object]) -> np.ndarray:

@@ -25,6 +25,7 @@ from bakebook.errors import CheckFailed
 from bakebook.models.columns import Columns, NotComputed
 from bakebook.models.converters import register, with_float32_thresholds
 from bakebook.models.deciding import HALF, threshold_of
+from bakebook.models.encoder_converters import register as register_encoders
 from bakebook.models.encoding import TensorType, tensor_types
 from bakebook.models.runtime import Model, Prediction
 from bakebook.params import InputRole
@@ -32,6 +33,8 @@ from bakebook.params import InputRole
 OPERATOR_SETS = {"": 21, "ai.onnx.ml": 3}  # the newest that the converters of all families support
 TENSORS = {"number": FloatTensorType, "category": StringTensorType, "text": StringTensorType}
 THRESHOLD = "threshold"  # from which probability on the second of two classes is predicted
+# A caller's file has its header in the first row, whatever stands around the project's table
+PLAIN_LAYOUT = {"sheet": "", "skip_rows": 0, "header_rows": 1, "footer_rows": 0}
 MOST_SHOWN = 5  # rows that a failed comparison names
 # Of a column that only derived columns read, by its dtype
 READ_ROLES: Mapping[str, InputRole] = {
@@ -54,6 +57,7 @@ def convert(model: Pipeline, schema: Schema) -> bytes:
     estimator = model.named_steps["estimator"]
     threshold = threshold_of(model)
     register(type(estimator))
+    register_encoders()
     model = with_float32_thresholds(model)
     types: dict[str, TensorType] = {}
     for column in schema.inputs:
@@ -113,7 +117,7 @@ def signature(
         inputs=inputs,
         derived=tuple(derived),
         columns_sha256=columns.sha256 if columns and derived else None,
-        reading=reading.model_copy(update={"columns": asked}),
+        reading=reading.model_copy(update={"columns": asked, **PLAIN_LAYOUT}),
     )
 
 

@@ -48,30 +48,32 @@ def fit(model: Pipeline, rows: Rows) -> Pipeline:
     that has none.
     """
     fitted = clone(model)
-    _fit_calibration(fitted.named_steps["estimator"], rows)
+    _divide_for_encoding(fitted, rows)
+    _divide_for_calibration(fitted.named_steps["estimator"], rows)
     if not rows.are_related:
-        return fitted.fit(rows.X, rows.y)  # scikit-learn divides at random
-    X = _fit_preprocessing(fitted, rows)
+        return fitted.fit(rows.X, rows.y)
+    X = fitted[:-1].fit_transform(rows.X, rows.y)
     _fit_estimator(fitted.named_steps["estimator"], X, rows)
     return fitted
 
 
 def preprocessed(model: Pipeline, rows: Rows) -> np.ndarray:
     """The rows as the estimator of the pipeline learns from them: float32 (n, features)."""
-    return np.asarray(_fit_preprocessing(clone(model), rows), dtype=np.float32)
+    unfitted = clone(model)
+    _divide_for_encoding(unfitted, rows)
+    return np.asarray(unfitted[:-1].fit_transform(rows.X, rows.y), dtype=np.float32)
 
 
-def _fit_preprocessing(model: Pipeline, rows: Rows) -> Any:
-    """Fits all steps but the estimator; what encodes by the target does not see a row's own."""
+def _divide_for_encoding(model: Pipeline, rows: Rows) -> None:
+    """Divides the rows for what encodes by the target, so that no row is encoded by its own."""
     encoders = [step for step in _steps(model) if isinstance(step, TargetEncoder)]
-    if rows.are_related and encoders:
+    if encoders:
         folds = GivenFolds(inner_folds(rows, ENCODING_FOLDS, SEED))
         for encoder in encoders:
             encoder.set_params(cv=folds)
-    return model[:-1].fit_transform(rows.X, rows.y)
 
 
-def _fit_calibration(estimator: BaseEstimator, rows: Rows) -> None:
+def _divide_for_calibration(estimator: BaseEstimator, rows: Rows) -> None:
     """Divides the rows for a calibration: as they are related, and so that each part has each
     class.
     """

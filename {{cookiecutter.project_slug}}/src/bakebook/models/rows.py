@@ -103,11 +103,14 @@ def folds(rows: Rows, cv: int, random_state: int) -> list[Fold]:
 
 def inner_folds(rows: Rows, cv: int, random_state: int) -> list[Fold]:
     """Folds to learn from, in which every row is held out once: of moments, neighbouring ones are
-    held out together. Rows of a single group are held out at random.
+    held out together. Rows of a single group, or of rare classes only, are held out at random.
     """
     if rows.groups is not None and rows.groups.nunique() < 2:
         rows = Rows(rows.X, rows.y)
     if rows.moments is None:
+        is_rare = rows.groups is None and rows.y.value_counts().max() < cv
+        if is_rare:
+            return list(KFold(cv, shuffle=True, random_state=random_state).split(rows.X))
         return _held_out(rows, cv, random_state)
     order = np.argsort(rows.moments.to_numpy(), kind="stable")
     parts = np.array_split(order, cv)

@@ -18,9 +18,10 @@ from bakebook.models.encoding import encode, parts_of_time, tensor_types
 from bakebook.params import EXCLUDED_ROLES, InputRole, Split, Task
 from bakebook.tables.values import as_text
 
-FEW_LEVELS = 30  # up to these, a category is one-hot encoded; above, it may be target encoded
-MOST_ONE_HOT_LEVELS = 100  # the most frequent are kept, the others are one
-MOST_TARGET_LEVELS = 2000
+FEW_LEVELS = 30  # up to these, a category is one-hot encoded; above, it is target encoded
+MOST_LEVELS = 2000  # the most frequent are kept, the others are one
+FEW_GAPS = 5  # fewer missing values teach nothing
+WORDS_OF_LONG_TEXT = 6  # on average; of shorter texts, parts of the words matter
 EXACT_IN_32_BITS = 2**24
 # Of a column of `columns.py`, by its type; prepare.roles may give another
 ROLES: Mapping[type, InputRole] = {
@@ -98,7 +99,7 @@ def learn_inputs(
         if _is_blank(values):
             excluded[column.name] = "empty"
         else:
-            inputs.append(_learned(column, values, classes))
+            inputs.append(_learned(column, values))
     if not inputs:
         raise BadInput("no column has a value in the training rows", "choose another prepare.split")
     _check_tensor_names(inputs)
@@ -156,13 +157,9 @@ def input_table(schema: Schema) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["input", "role"])
 
 
-def is_target_encoded(column: Input, schema: Schema) -> bool:
-    """Whether a category has too many levels for one-hot encoding and a target that skl2onnx can
-    encode it by.
-    """
-    if column.levels is None or len(column.levels) <= FEW_LEVELS:
-        return False
-    return schema.classes is None or len(schema.classes) == 2
+def is_target_encoded(column: Input) -> bool:
+    """Whether a category has too many levels for one-hot encoding."""
+    return column.levels is not None and len(column.levels) > FEW_LEVELS
 
 
 def _derived(
@@ -255,24 +252,33 @@ def _is_blank(values: pd.Series) -> bool:
     return pd.api.types.is_string_dtype(present) and not present.astype(str).str.strip().any()
 
 
-def _learned(column: Input, values: pd.Series, classes: Sequence[str] | None) -> Input:
+def _learned(column: Input, values: pd.Series) -> Input:
+    found: dict[str, object] = {}
     if column.role == "categorical":
-        return column.model_copy(update={"levels": _levels(values, classes)})
+        found["levels"] = _levels(values)
+    elif column.role == "text":
+        found["is_short"] = _words(values) < WORDS_OF_LONG_TEXT or None
+    else:
+        has_gaps = FEW_GAPS <= values.isna().sum() <= len(values) - FEW_GAPS
+        found["has_gaps"] = has_gaps or None
     if column.role == "datetime":
-        return column.model_copy(update={"parts": _varying_parts(values), **_bounds(values)})
-    if column.role == "numeric":
+        found |= {"parts": _varying_parts(values), **_bounds(values)}
+    elif column.role == "numeric":
         bounds = _bounds(values)
-        return column.model_copy(update={**bounds, "offset": _offset(bounds)})
-    return column
+        found |= {**bounds, "offset": _offset(bounds)}
+    return column.model_copy(update=found)
 
 
-def _levels(values: pd.Series, classes: Sequence[str] | None) -> tuple[str, ...]:
+def _words(values: pd.Series) -> float:
+    return float(values.dropna().astype(str).str.count(r"\S+").mean())
+
+
+def _levels(values: pd.Series) -> tuple[str, ...]:
     """The most frequent categories, sorted."""
     texts = [as_text(value) for value in values.to_numpy()]
     counts = pd.Series(texts).value_counts().reset_index()
-    is_one_hot = len(counts) <= FEW_LEVELS or (classes is not None and len(classes) > 2)
-    most = MOST_ONE_HOT_LEVELS if is_one_hot else MOST_TARGET_LEVELS
-    frequent = counts.sort_values(["count", "index"], ascending=[False, True]).head(most)
+    ranked = counts.sort_values(["count", "index"], ascending=[False, True])
+    frequent = ranked.head(MOST_LEVELS)
     return tuple(sorted(frequent["index"]))
 
 

@@ -1,7 +1,7 @@
 """What the project implements for each task: scores, a baseline, plots."""
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -80,6 +80,40 @@ class Plot:
         return {self.title: content}
 
 
+@dataclass(frozen=True)
+class FirstModel:
+    """What `nb data use` writes for a new table of at least so many rows."""
+
+    rows: int
+    estimator: str
+    hyperparameters: Mapping[str, object]
+    search_space: Mapping[str, Sequence[object]]
+
+
+FOREST: Mapping[str, object] = {"n_estimators": 100, "min_samples_leaf": 2}
+FOREST_SPACE: Mapping[str, Sequence[object]] = {
+    "n_estimators": [50, 100, 200],
+    "max_depth": [3, 6, 12],
+    "min_samples_leaf": [1, 2, 4],
+}
+BOOSTING: Mapping[str, object] = {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 15}
+BOOSTING_SPACE: Mapping[str, Sequence[object]] = {
+    "learning_rate": [0.03, 0.1, 0.2],
+    "max_leaf_nodes": [7, 15, 31],
+    "min_samples_leaf": [5, 20, 50],
+}
+
+
+def forest_or_boosting(kind: str, rows: int) -> tuple[FirstModel, ...]:
+    """Of a kind, Classifier or Regressor: a forest, and boosting from so many rows on."""
+    forest = f"sklearn.ensemble.RandomForest{kind}"
+    boosting = f"sklearn.ensemble.HistGradientBoosting{kind}"
+    return (
+        FirstModel(0, forest, FOREST, FOREST_SPACE),
+        FirstModel(rows, boosting, BOOSTING, BOOSTING_SPACE),
+    )
+
+
 class Task(Protocol):
     """What is predicted: classes or numbers."""
 
@@ -88,8 +122,7 @@ class Task(Protocol):
     scoring: str  # scikit-learn's name of the score that importance measures
     scoring_label: str
     baseline_text: str  # what the baseline predicts, for each score
-    first_estimator: str  # what `nb data use` writes for a new table
-    first_hyperparameters: Mapping[str, object]
+    first_models: tuple[FirstModel, ...]  # what `nb data use` writes for a new table
     first_criteria: Mapping[str, Threshold]
     predictions: Plot  # what was predicted beside the truth
     errors: Plot  # where predictions are wrong
@@ -120,6 +153,11 @@ class Task(Protocol):
     def describe_details(self, metrics: Metrics, schema: Schema) -> str:
         """The details as Markdown for the model card."""
         ...
+
+
+def first_model(task: Task, rows: int) -> FirstModel:
+    """What a task begins with on so many rows."""
+    return [one for one in task.first_models if rows >= one.rows][-1]
 
 
 def rounded(scores: Mapping[str, float]) -> dict[str, float]:

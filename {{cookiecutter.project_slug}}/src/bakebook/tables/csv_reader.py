@@ -14,6 +14,7 @@ from pyarrow import csv as arrow_csv
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, first_line
 from bakebook.tables.dtypes import codec, unique
+from bakebook.tables.layout import cut, layout_of
 from bakebook.tables.values import LONGEST_VALUE
 
 BLOCK_BYTES = 1 << 24  # that Arrow parses at a time; no row may be longer
@@ -35,10 +36,12 @@ def read_header(file: IO[bytes], name: str, options: ReadOptions) -> tuple[list[
 
 
 def read_csv(file: IO[bytes], name: str, options: ReadOptions) -> pa.Table:
+    has_odd_quotes = _scan(file, name, options.encoding)
+    if not layout_of(options).is_plain:
+        file, options = _cut(file, name, options)
     header, header_lines = read_header(file, name, options)
     if not header:
         raise BadInput(f"{name} is empty", FIX_FILE)
-    has_odd_quotes = _scan(file, name, options.encoding)
     wrong_rows: list[object] = []
 
     def note_wrong_row(row: object) -> str:
@@ -69,6 +72,25 @@ def read_csv(file: IO[bytes], name: str, options: ReadOptions) -> pa.Table:
     if has_odd_quotes and _ends_in_open_quote(table):
         raise _open_quote(name, table.num_rows)
     return table
+
+
+def _cut(file: IO[bytes], name: str, options: ReadOptions) -> tuple[IO[bytes], ReadOptions]:
+    """The table alone, without what stands above and below it, as a plain CSV file."""
+    text = io.TextIOWrapper(file, encoding=codec(options.encoding), newline="")
+    with readable(name):
+        rows = list(csv.reader(text, delimiter=options.delimiter))
+    text.detach()
+    layout = layout_of(options)
+    header, body = cut(rows, layout, name)
+    first = layout.skip_rows + layout.header_rows
+    for number, row in enumerate(rows[first : len(rows) - layout.footer_rows], 1):
+        if row and len(row) != len(header):
+            what = f"{name}: row {number} has {len(row)} values, the header {len(header)}"
+            raise BadInput(what, FIX_FILE)
+    plain = io.StringIO()
+    csv.writer(plain, lineterminator="\n").writerows([header, *body])
+    found = ReadOptions(columns=options.columns)
+    return io.BytesIO(plain.getvalue().encode()), found
 
 
 def _wrong_width(

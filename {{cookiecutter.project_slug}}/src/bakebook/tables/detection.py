@@ -2,6 +2,8 @@
 
 import codecs
 import csv
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
@@ -9,11 +11,15 @@ import chardet
 
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput
+from bakebook.tables.csv_reader import readable
 from bakebook.tables.dtypes import DELIMITERS, codec
+from bakebook.tables.layout import find_layout
 from bakebook.tables.readers import open_files
+from bakebook.tables.workbook import describe
 
 SAMPLE_BYTES = 1 << 20  # that are inspected for encoding and delimiter
 SAMPLE_LINES = 200
+TAIL_BYTES = 1 << 16  # at the end, that are inspected for notes
 SAMPLE_LETTERS = 10_000  # of a line, and of the text that must be printable
 PREFERRED_ENCODING = "Windows-1252"
 PREFERENCE = 2.5  # how much more likely it is a priori than any other legacy code page
@@ -35,27 +41,33 @@ OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 NEW_EXCEL = b"PK\x03\x04"
 
 
-def detect(path: Path, encoding: str = "") -> ReadOptions:
-    """Format, encoding and delimiter, from the first file of the source; a given encoding is taken
-    as it is.
+def detect(
+    path: Path, *, encoding: str = "", sheet: str = "", target: str = ""
+) -> tuple[ReadOptions, list[str]]:
+    """Format, encoding, delimiter and layout, from the first file of the source, and what a person
+    should know of it. A given encoding or sheet is taken as it is; the target tells which sheet.
     """
     for name, file in open_files(path):
         start = file.read(SAMPLE_BYTES)
         file.seek(0)
         file_format = _format(name, start)
-        if file_format in ("excel", "parquet"):
-            return ReadOptions(file_format=file_format)
+        if file_format == "parquet":
+            return ReadOptions(file_format=file_format), []
+        if file_format == "excel":
+            with readable(name):
+                return describe(file, name, sheet, target)
         if not start.strip():
             raise BadInput(f"{name} is empty", "choose another file")
         encoding = encoding or _encoding(file, start)
-        delimiter = ","
+        options = ReadOptions(file_format=file_format, encoding=encoding)
         if file_format == "csv":
             text = start.decode(codec(encoding), errors="ignore")
             if not _is_printable(text):
                 what = f"{name} is not a table: it contains binary data"
                 raise BadInput(what, "choose CSV, Excel, Parquet or JSON Lines")
-            delimiter = _delimiter(text)
-        return ReadOptions(file_format=file_format, encoding=encoding, delimiter=delimiter)
+            options = options.model_copy(update={"delimiter": _delimiter(text)})
+            options = options.model_copy(update=_layout(file, text, options))
+        return options, []
     raise BadInput(f"{path.name} holds no file", "choose another")
 
 
@@ -118,12 +130,33 @@ def _delimiter(text: str) -> str:
 
 
 def _fit(lines: list[str], delimiter: str) -> tuple[float, int]:
-    """The share of lines with as many values as the first, and how many those are."""
+    """The share of lines with as many values as most, and how many those are."""
+    widths = Counter(len(row) for row in _rows(lines, delimiter) if row)
+    if not widths:
+        return 0.0, 1
+    width, equal = widths.most_common(1)[0]
+    return (equal / widths.total(), width) if width > 1 else (0.0, 1)
+
+
+def _layout(file: IO[bytes], text: str, options: ReadOptions) -> dict[str, object]:
+    """What stands above and below a table of text."""
+    lines = text.splitlines(keepends=True)
+    head = _rows(lines[:SAMPLE_LINES], options.delimiter)
+    size = file.seek(0, 2)
+    if size <= SAMPLE_BYTES:
+        tail = _rows(lines, options.delimiter)
+    elif options.encoding.startswith("utf-16"):
+        tail = []
+    else:
+        file.seek(size - TAIL_BYTES)
+        end = file.read().decode(codec(options.encoding), errors="ignore")
+        tail = _rows(end.splitlines(keepends=True)[1:], options.delimiter)
+    file.seek(0)
+    return asdict(find_layout(head, tail))
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
     try:
-        widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
+        return list(csv.reader(lines, delimiter=delimiter))
     except csv.Error:  # a quote that never closes: reading names its row
-        return 0.0, 1
-    if not widths or widths[0] == 1:
-        return 0.0, 1
-    equal = sum(width == widths[0] for width in widths)
-    return equal / len(widths), widths[0]
+        return []

@@ -13,9 +13,8 @@ from bakebook.params import IGNORE
 from bakebook.tables.columns import is_plain
 from bakebook.tables.dtypes import EXACT, convert, is_text, without_markers
 from bakebook.tables.notations import digits_of, plain
-from bakebook.tables.values import BOOLEANS
+from bakebook.tables.values import BOOLEANS, MARKERS
 
-MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
 NUMERIC_MARKERS = ("-", "--")  # in a column of words, these may be words
 DATES = (
     "%d.%m.%Y",
@@ -60,12 +59,13 @@ def infer_dtypes(
     target: str,
     markers: Iterable[str] = (),
     known: Mapping[str, str] | None = None,
+    decimal: str = "",
 ) -> ReadOptions:
     """The options with missing-value markers, decimal separator and the dtype of each column of an
     untyped table.
 
     `markers` are further missing-value markers, `known` the dtypes of columns that a person knows
-    better.
+    better, `decimal` the separator where a person says it.
     """
     known = known or {}
     for name in known:
@@ -76,7 +76,7 @@ def infer_dtypes(
             )
     distinct = {name: _distinct(table[name]) for name in table.column_names if is_text(table[name])}
     options = options.model_copy(update={"missing": _markers(distinct, markers)})
-    options = options.model_copy(update={"decimal": _decimal(distinct, options)})
+    options = options.model_copy(update={"decimal": decimal or _decimal(distinct, options)})
     columns = {}
     for name in table.column_names:
         if name in known:

@@ -22,6 +22,7 @@ from bakebook.tables.columns import simplify
 from bakebook.tables.csv_reader import BLOCK_BYTES, FIX_FILE, read_csv, readable
 from bakebook.tables.dtypes import codec, convert, unique
 from bakebook.tables.values import as_text
+from bakebook.tables.workbook import sheet_tables
 
 GZIP = b"\x1f\x8b"
 ZIP = b"PK\x03\x04"
@@ -57,8 +58,7 @@ def read_untyped(path: Path, options: ReadOptions) -> pa.Table:
         _compare_columns(name, tables[-1].column_names, tables[0].column_names)
     if not sum(table.num_rows for table in tables):
         raise BadInput(f"{path.name} has no rows", FIX_FILE)
-    names = tables[0].column_names
-    return pa.table({name: _stacked([table[name] for table in tables]) for name in names})
+    return _below_each_other(tables)
 
 
 def typed(table: pa.Table, options: ReadOptions, source_name: str) -> pd.DataFrame:
@@ -170,12 +170,11 @@ def _read_json_lines(file: IO[bytes], name: str, options: ReadOptions) -> pa.Tab
 
 
 def _read_excel(file: IO[bytes], name: str, options: ReadOptions) -> pa.Table:
-    table = pd.read_excel(file, engine="calamine", keep_default_na=False, header=None)
-    header = table.head(1)
-    if header.empty:
-        raise BadInput(f"{name} is empty", FIX_FILE)
-    rows = table.iloc[1:].reset_index(drop=True)
-    return to_arrow(rows.set_axis(header.iloc[0].to_list(), axis="columns"))
+    found = sheet_tables(file, name, options)
+    tables = [to_arrow(pd.DataFrame(rows, columns=header)) for header, rows in found]
+    for table in tables:
+        _compare_columns(name, table.column_names, tables[0].column_names)
+    return _below_each_other(tables)
 
 
 def _read_parquet(file: IO[bytes], name: str, options: ReadOptions) -> pa.Table:
@@ -202,6 +201,11 @@ def _simplified(table: pa.Table) -> pa.Table:
     if not table.column_names:
         return table
     return pa.table({name: simplify(table[name]) for name in table.column_names})
+
+
+def _below_each_other(tables: Sequence[pa.Table]) -> pa.Table:
+    names = tables[0].column_names
+    return pa.table({name: _stacked([table[name] for table in tables]) for name in names})
 
 
 def _stacked(parts: list[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -104,6 +104,8 @@ def _role_of_texts(values: pd.Series, count: int, rows: int) -> Proposal:
         return Proposal("identifier", "a different single word in each row")
     if words >= WORDS_OF_TEXT and count > FEW_VALUES and count > rows / 10:
         return Proposal("text", f"{words:.0f} words on average")
+    if count > FEW_VALUES and count > rows / 4:
+        return Proposal("text", f"{count} distinct texts in {rows} rows")
     if count > 1:
         return Proposal("categorical", f"{count} distinct texts")
     return Proposal("categorical", f"{_shown(values.iloc[0])}, or missing")

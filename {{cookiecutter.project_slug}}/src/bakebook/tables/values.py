@@ -9,6 +9,8 @@ import numpy as np
 LONGEST_VALUE = 100_000  # letters: a longer value is a sign of a broken file
 GREATEST_FLOAT32 = 3.4028234663852886e38  # the model computes with 32 bits
 NUMERIC_MARKER = re.compile(r"[+-]?\d+(\.\d+)?")  # of a missing value, such as -999
+# Of missing values, as tables usually write them
+MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
 # True and false as tables write them, in several languages
 BOOLEAN_PAIRS = (
     ("true", "false"),

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_curve
 from bakebook.contracts import Interval, Metrics, Schema
 from bakebook.models.deciding import threshold_of
 from bakebook.models.intervals import bootstrap, exact_share
-from bakebook.models.task import Holdout, Plot, Score, rounded
+from bakebook.models.task import Holdout, Plot, Score, forest_or_boosting, rounded
 from bakebook.params import Task as TaskName, Threshold
 
 from .. import plots
@@ -120,8 +120,9 @@ class Classification:
         "predicts the class frequencies of the training rows; for F1, it draws classes by these"
         " frequencies where that scores higher than the most frequent class"
     )
-    first_estimator = "sklearn.ensemble.RandomForestClassifier"
-    first_hyperparameters: Mapping[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2}
+    first_models = forest_or_boosting(
+        "Classifier", 2000
+    )  # the probabilities of a forest are better on fewer
     first_criteria: Mapping[str, Threshold] = {"f1_macro": "baseline"}
     predictions = Plot(
         name="confusion_matrix",

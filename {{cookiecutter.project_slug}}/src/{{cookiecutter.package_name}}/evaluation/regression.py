@@ -8,7 +8,7 @@ import pandas as pd
 
 from bakebook.contracts import Interval, Metrics, Schema
 from bakebook.models.intervals import bootstrap
-from bakebook.models.task import Holdout, Plot, Score, rounded
+from bakebook.models.task import Holdout, Plot, Score, forest_or_boosting, rounded
 from bakebook.params import Task as TaskName, Threshold
 
 from .. import plots
@@ -72,8 +72,7 @@ class Regression:
     scoring = "r2"
     scoring_label = "R²"
     baseline_text = "predicts the mean of the training rows, and for mae their median"
-    first_estimator = "sklearn.ensemble.RandomForestRegressor"
-    first_hyperparameters: Mapping[str, Any] = {"n_estimators": 100, "min_samples_leaf": 2}
+    first_models = forest_or_boosting("Regressor", 300)
     first_criteria: Mapping[str, Threshold] = {"r2": "baseline"}
     predictions = Plot(
         name="actual_and_predicted",
