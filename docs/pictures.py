@@ -1,11 +1,12 @@
 """The pictures of README and guide, made from the demo: the pipeline, a column of one's own in the importance plot,
-the model card, a page to label on, MLflow's table of trainings.
+the model card, a page to label on, MLflow's table of trainings, `nb compare`, `explore.ipynb`.
 
 Run `uv run nox -s demo` first, then `uv run nox -s pictures`. Cards and pages are drawn by Chromium.
 """
 
 import base64
 import contextlib
+import html
 import json
 import os
 import shutil
@@ -42,6 +43,8 @@ def main() -> None:
         project = with_own_column(Path(folder))
         notebook_figure(project, "evaluate", "importance-plot", PICTURES / "importance.png")
         runs_page(project)
+        comparison(project)
+        exploration(project)
     card()
     label_page()
 
@@ -97,11 +100,7 @@ def notebook_figure(project: Path, stage: str, cell: str, target: Path) -> None:
 def card() -> None:
     """The head of the model card, as a browser shows it."""
     text = (DEMO / "reports" / "MODEL_CARD.md").read_text(encoding="utf-8").split("\n---\n", 1)[1]
-    html = f"<meta charset=utf-8><style>{STYLE}</style>" + markdown.markdown(text, extensions=["tables", "fenced_code"])
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "card.html"
-        page.write_text(html, encoding="utf-8")
-        draw(page.as_uri(), PICTURES / "card.png", "870,900")
+    page(markdown.markdown(text, extensions=["tables", "fenced_code"]), PICTURES / "card.png", "870,900")
 
 
 def runs_page(project: Path) -> None:
@@ -118,6 +117,42 @@ def runs_page(project: Path) -> None:
             draw(server.stdout.readline().strip(), PICTURES / "runs.png", "1700,640", patience_ms=20_000)
         finally:
             server.terminate()
+
+
+def comparison(project: Path) -> None:
+    """What `nb compare` prints of the last commit and the two experiments."""
+    told = variables(project) | {"COLUMNS": "160", "NO_COLOR": "1"}
+    asked = [program("dvc"), "exp", "list", "--name-only"]
+    command = ["nb", "compare", "HEAD", *said(asked, project, told).split()]
+    printed = said([program("nb"), *command[1:]], project, told)
+    text = html.escape(f"$ uv run {' '.join(command)}\n{printed}")
+    page(f"<pre style='font-size:14px'>{text}</pre>", PICTURES / "compare.png", "1180,620")
+
+
+def said(command: list[object], project: Path, told: dict[str, str]) -> str:
+    done = subprocess.run(list(map(str, command)), cwd=project, env=told, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def exploration(project: Path) -> None:
+    """The figures of explore.ipynb."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = Path(folder) / "explore.ipynb"
+        command = [program("papermill"), "notebooks/exploratory/explore.ipynb", str(done)]
+        subprocess.run(command, cwd=project, env=variables(project), check=True, capture_output=True)
+        cells = json.loads(done.read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    figures = [data["image/png"] for data in outputs if "image/png" in data]
+    shown = "".join(f"<img style='width:100%' src='data:image/png;base64,{one.strip()}'>" for one in figures)
+    page(shown, PICTURES / "explore.png", "870,1500")
+
+
+def page(body: str, target: Path, size: str) -> None:
+    """Draws a page of our own."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder) / "page.html"
+        place.write_text(f"<meta charset=utf-8><style>{STYLE}</style>{body}", encoding="utf-8")
+        draw(place.as_uri(), target, size)
 
 
 def label_page() -> None:

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import unicodedata
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,15 @@ TAIL_BYTES = 1 << 16  # at the end, that are inspected for notes
 SAMPLE_LETTERS = 10_000  # of a line, and of the text that must be printable
 PREFERRED_ENCODING = "Windows-1252"
 PREFERENCE = 2.5  # how much more likely it is a priori than any other legacy code page
+# By which a table may be written, the more frequent ones first
+CODE_PAGES = (
+    *(f"cp125{number}" for number in range(9)),
+    *("cp932", "gb18030", "big5", "cp949", "euc_jp", "euc_kr", "cp950", "johab", "iso2022_jp"),
+    *("koi8-r", "koi8-u", "cp866", "cp855", "mac-cyrillic", "kz1048"),
+    *(f"iso8859-{number}" for number in (15, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 16)),
+    *("cp874", "tis-620", "cp850", "cp437", "cp852", "cp737", "cp857", "cp862", "cp864", "cp869"),
+    *("mac-roman", "mac-greek", "mac-latin2", "mac-turkish", "mac-iceland"),
+)
 SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -58,7 +68,7 @@ def detect(
                 return describe(file, name, sheet, target)
         if not start.strip():
             raise BadInput(f"{name} is empty", "choose another file")
-        encoding = encoding or _encoding(file, start)
+        encoding = encoding or _encoding(file, start, target)
         options = ReadOptions(file_format=file_format, encoding=encoding)
         if file_format == "csv":
             text = start.decode(codec(encoding), errors="ignore")
@@ -85,9 +95,9 @@ def _format(name: str, start: bytes) -> str:
     return SUFFIXES.get(suffix, "csv")
 
 
-def _encoding(file: IO[bytes], start: bytes) -> str:
-    """UTF-16 by its byte order mark, UTF-8 when the whole file is valid UTF-8, else what chardet
-    finds most likely.
+def _encoding(file: IO[bytes], start: bytes, target: str) -> str:
+    """UTF-16 by its byte order mark, UTF-8 when the whole file is valid UTF-8, else the code page
+    in which the name of the target stands in the file, else what chardet finds most likely.
     """
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
@@ -97,12 +107,12 @@ def _encoding(file: IO[bytes], start: bytes) -> str:
             decoder.decode(block)
         return "utf-8"
     except UnicodeDecodeError:
-        return _legacy_encoding(start + block)
+        return _legacy_encoding(start + block, target)
     finally:
         file.seek(0)
 
 
-def _legacy_encoding(sample: bytes) -> str:
+def _legacy_encoding(sample: bytes, target: str) -> str:
     era = chardet.EncodingEra.MODERN_WEB
     likelihoods = {}
     for found in chardet.detect_all(sample, encoding_era=era, ignore_threshold=True):
@@ -110,8 +120,28 @@ def _legacy_encoding(sample: bytes) -> str:
         if name:
             preference = PREFERENCE if name == PREFERRED_ENCODING else 1
             likelihoods[name] = found["confidence"] * preference
-    best = max(likelihoods, key=lambda name: likelihoods[name], default="cp1252")
-    return codecs.lookup(best).name
+    known = {codecs.lookup(name).name: value for name, value in likelihoods.items()}
+    if not target.isascii():
+        texts = {name: _decoded(sample, name) for name in CODE_PAGES}
+        possible = {name: _signs(text) for name, text in texts.items() if target in text}
+        fewest = min(possible.values(), default=0)
+        likely = {name: known.get(name, 0) for name, signs in possible.items() if signs == fewest}
+        known = likely or known
+    return max(known, key=lambda name: known[name], default="cp1252")
+
+
+def _decoded(sample: bytes, encoding: str) -> str:
+    """The sample as text; empty where it is none in the encoding."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(sample)
+    except UnicodeDecodeError:
+        return ""
+
+
+def _signs(text: str) -> int:
+    """How many characters beyond ASCII are neither letters nor digits nor accents."""
+    odd = (one for one in text if not (one.isascii() or one.isalnum()))
+    return sum(not unicodedata.category(one).startswith("M") for one in odd)
 
 
 def _is_printable(text: str) -> bool:

@@ -72,7 +72,7 @@ class Regression:
     scoring = "r2"
     scoring_label = "R²"
     baseline_text = "predicts the mean of the training rows, and for mae their median"
-    first_models = forest_or_boosting("Regressor", 300)
+    first_models = forest_or_boosting("Regressor", 150)
     first_criteria: Mapping[str, Threshold] = {"r2": "baseline"}
     predictions = Plot(
         name="actual_and_predicted",
