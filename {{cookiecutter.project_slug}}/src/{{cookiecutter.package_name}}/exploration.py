@@ -69,7 +69,9 @@ def information(X: pd.DataFrame, y: pd.Series, schema: Schema) -> pd.DataFrame:
     codes = pd.DataFrame({name: _codes(rows[name]) for name in names})
     is_category = [not is_number[name] for name in names]
     measure = mutual_info_regression if schema.classes is None else mutual_info_classif
-    found = measure(codes, y.loc[rows.index], discrete_features=is_category, random_state=0)
+    found = np.zeros(0)
+    if names:
+        found = measure(codes, y.loc[rows.index], discrete_features=is_category, random_state=0)
     table = pd.DataFrame({"input": names, "information": found / NATS_PER_BIT})
     table = table.sort_values("information", ascending=False, kind="stable", ignore_index=True)
     return table.round({"information": 3})

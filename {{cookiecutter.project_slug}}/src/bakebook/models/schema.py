@@ -259,8 +259,8 @@ def _learned(column: Input, values: pd.Series) -> Input:
     elif column.role == "text":
         found["is_short"] = _words(values) < WORDS_OF_LONG_TEXT or None
     else:
-        has_gaps = FEW_GAPS <= values.isna().sum() <= len(values) - FEW_GAPS
-        found["has_gaps"] = has_gaps or None
+        gaps = int(values.isna().sum())
+        found["has_gaps"] = FEW_GAPS <= gaps <= len(values) - FEW_GAPS or None
     if column.role == "datetime":
         found |= {"parts": _varying_parts(values), **_bounds(values)}
     elif column.role == "numeric":
