@@ -101,7 +101,7 @@ def test_dvc_takes_no_early_end_for_a_result(worked: Path, run: Run, way: str, s
     assert ran == {stage}
     assert f"error: {stage}" in said and "Traceback" not in said
     assert (worked / "dvc.lock").read_bytes() == lock
-    assert results(worked) == before
+    assert results(worked).items() <= before.items()  # DVC itself removes what the stage made before
 
 
 def test_a_gate_that_is_never_reached_stops_the_pipeline(worked: Path, run: Run) -> None:

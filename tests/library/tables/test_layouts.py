@@ -59,6 +59,12 @@ CASES: dict[str, Case] = {
     "empty rows within": Case([NAMES, *ROWS[:9], [], *ROWS[9:]]),
     "empty columns": Case([[*NAMES, "", ""], *([*row, "", ""] for row in ROWS)]),
     "years as names": Case([["name", 2023, 2024, "kind"], *ROWS], names=["name", "2023", "2024", "kind"]),
+    "columns without a name": Case(
+        [["", "weight", "", "kind"], *ROWS], names=["column 1", "weight", "column 3", "kind"]
+    ),
+    "a title above columns without a name": Case(
+        [["Animals"], ["", "weight", "", "kind"], *ROWS], names=["column 1", "weight", "column 3", "kind"]
+    ),
     "a gap in the last row": Case(
         [NAMES, *ROWS[:-1], ["one 23", "", "", "cat"]], rows=[*ROWS[:-1], ["one 23", None, None, "cat"]]
     ),
@@ -115,13 +121,13 @@ def test_merged_cells_of_rows_are_filled(tmp_path: Path) -> None:
     write_workbook(tmp_path / "table.xlsx", {"one": [NAMES, *rows]}, merged=merged)
     table, notes, _ = understood(tmp_path / "table.xlsx")
     assert list(table["name"][:5]) == ["one 0"] * 4 + ["one 4"]
-    assert notes == ["table.xlsx: 6 merged cells are filled with their value"]
+    assert notes == ["table.xlsx: merged cells are filled with their value (6 areas)"]
 
 
 def test_hidden_rows_are_said(tmp_path: Path) -> None:
     write_workbook(tmp_path / "table.xlsx", {"one": [NAMES, *ROWS]}, hidden=[3, 4])
     table, notes, _ = understood(tmp_path / "table.xlsx")
-    assert len(table) == 24 and notes == ["table.xlsx: 2 rows are hidden in the workbook, and are read"]
+    assert len(table) == 24 and notes == ["table.xlsx: hidden rows are read, too (2)"]
 
 
 def test_the_sheet_that_has_the_target_is_read_and_the_others_are_named(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def _layout(file: IO[bytes], text: str, options: ReadOptions) -> dict[str, objec
         end = file.read().decode(codec(options.encoding), errors="ignore")
         tail = _rows(end.splitlines(keepends=True)[1:], options.delimiter)
     file.seek(0)
-    return asdict(find_layout(head, tail))
+    return asdict(find_layout(head, tail, is_sheet=False))
 
 
 def _rows(lines: list[str], delimiter: str) -> list[list[str]]:

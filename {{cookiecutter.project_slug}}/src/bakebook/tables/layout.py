@@ -65,12 +65,16 @@ def cut(rows: Sequence[Row], layout: Layout, name: str) -> tuple[list[str], list
     return [header[place] for place in kept], [[row[place] for place in kept] for row in padded]
 
 
-def find_layout(head: Sequence[Row], tail: Sequence[Row]) -> Layout:
-    """The layout of a table of which the first and the last rows are known."""
+def find_layout(head: Sequence[Row], tail: Sequence[Row], *, is_sheet: bool) -> Layout:
+    """The layout of a table of which the first and the last rows are known. All rows of a sheet
+    have as many cells; in a text file, a row as long as most is a row of the table.
+    """
     usual = _usual_width(head)
     if usual < 2:
         return Layout()
-    last = _header_place(head, usual)
+    fields = Counter(map(len, head)).most_common(1)[0][0]
+    is_whole = not is_sheet and len(head[0]) == fields and _width(head[0]) > 1
+    last = 0 if is_whole else _header_place(head, usual)
     first = last
     if first and _is_group_header(head[first - 1], usual):
         first -= 1
@@ -126,18 +130,15 @@ def _usual_width(rows: Sequence[Row]) -> int:
 
 
 def _header_place(head: Sequence[Row], usual: int) -> int:
-    """The first row that is as wide as the table, or that names all but one column of numbers."""
-    is_ragged = len(set(map(len, head))) > 1
-    fields = Counter(map(len, head)).most_common(1)[0][0]
-    if is_ragged and len(head[0]) == fields and _width(head[0]) > 1:
-        return 0
-    for place, row in enumerate(head[:MOST_ABOVE]):
-        if _width(row) >= max(2, NEARLY * usual):
-            return place
-        has_data_below = place + 1 < len(head) and any(map(_is_number, head[place + 1]))
-        if _width(row) == usual - 1 > 1 and has_data_below:
-            return place
-    return 0
+    """The first row that is as wide as the table; where it has numbers, the row of words above it,
+    which does not name every column.
+    """
+    wide = (n for n, row in enumerate(head[:MOST_ABOVE]) if _width(row) >= max(2, NEARLY * usual))
+    place = next(wide, 0)
+    above = filled(head[place - 1]) if place else []
+    is_data = any(map(_is_number, head[place]))
+    has_names = len(above) > 1 and not any(map(_is_number, above))
+    return place - 1 if is_data and has_names else place
 
 
 def _is_number(cell: object) -> bool:

@@ -47,7 +47,10 @@ def describe(file: IO[bytes], name: str, asked: str, target: str) -> tuple[ReadO
     """
     book = _opened(file)
     sheets = _sheets(book, name)
-    layouts = {sheet: find_layout(rows[:SAMPLE_ROWS], rows) for sheet, rows in sheets.items()}
+    layouts = {
+        sheet: find_layout(rows[:SAMPLE_ROWS], rows, is_sheet=True)
+        for sheet, rows in sheets.items()
+    }
     headers = {sheet: _header(sheets[sheet], layout) for sheet, layout in layouts.items()}
     said = []
     if asked == ALL:
@@ -140,10 +143,10 @@ def _on_cells(book: "CalamineWorkbook", sheet: str, file: IO[bytes], name: str) 
     found = []
     merged = book.get_sheet_by_name(sheet).merged_cell_ranges or ()
     if merged:
-        found.append(f"{name}: {len(merged)} merged cells are filled with their value")
+        found.append(f"{name}: merged cells are filled with their value ({len(merged)} areas)")
     hidden = _hidden_rows(file, book.sheet_names.index(sheet))
     if hidden:
-        found.append(f"{name}: {hidden} rows are hidden in the workbook, and are read")
+        found.append(f"{name}: hidden rows are read, too ({hidden})")
     return found
 
 
