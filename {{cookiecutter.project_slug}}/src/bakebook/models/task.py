@@ -96,7 +96,12 @@ FOREST_SPACE: Mapping[str, Sequence[object]] = {
     "max_depth": [3, 6, 12],
     "min_samples_leaf": [1, 2, 4],
 }
-BOOSTING: Mapping[str, object] = {"max_iter": 100, "learning_rate": 0.1, "max_leaf_nodes": 15}
+BOOSTING: Mapping[str, object] = {
+    "max_iter": 100,
+    "learning_rate": 0.1,
+    "max_leaf_nodes": 15,
+    "min_samples_leaf": 20,
+}
 BOOSTING_SPACE: Mapping[str, Sequence[object]] = {
     "learning_rate": [0.03, 0.1, 0.2],
     "max_leaf_nodes": [7, 15, 31],
