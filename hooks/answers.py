@@ -32,7 +32,7 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        mine = (accepted, located, markdown, purpose, quoted, source)
+        mine = (accepted, accepted_so_far, located, markdown, purpose, quoted, source)
         environment.filters |= {one.__name__: one for one in mine}
 
 
@@ -47,7 +47,14 @@ def markdown(text: str) -> str:
 
 
 def accepted(answers: Mapping[str, str]) -> str:
-    """Ends the program with one sentence when an answer that is there already cannot be used; "yes" otherwise."""
+    """Ends the program with one sentence when an answer cannot be used; "yes" otherwise."""
+    return accepted_so_far(answers)
+
+
+def accepted_so_far(answers: Mapping[str, str]) -> str:
+    """The same before all prompts are answered. An update from an earlier template has that template's extension, so
+    cookiecutter.json asks first whether there is such a filter.
+    """
     for name, refuse in CHECKS.items():
         answer = str(answers.get(name) or "")
         if name in answers and (reason := refuse(answer)):
