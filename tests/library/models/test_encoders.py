@@ -110,6 +110,19 @@ def test_gaps_are_an_input_of_their_own_where_there_are_enough() -> None:
     assert learned(few).inputs[1].has_gaps is None
 
 
+def test_a_table_of_nothing_but_numbers_with_gaps_is_served(make_pipeline: Make) -> None:
+    table = cities(2).drop(columns="city").assign(z=np.arange(ROWS) % 7)
+    schema = learned(table, x="numeric", z="numeric")
+    forest = estimators.build("sklearn.ensemble.RandomForestClassifier", {}, "classification", 0)
+    model = fitting.fit(make_pipeline(schema, forest), rows_of(table, schema))
+    onnx = export.convert(model, schema)
+    reading = ReadOptions(columns={"x": "number", "z": "integer", "y": "text"})
+    served = Model(onnx, export.signature(onnx, schema, reading))
+    rows = {"x": [None, 0.5], "z": [1, 2]}
+    asked = pd.DataFrame({"x": [np.nan, 0.5], "z": [1, 2]})
+    assert np.allclose(served.predict(rows).probabilities, model.predict_proba(to_X(asked, schema)), atol=1e-6)
+
+
 def test_gaps_of_times_are_an_input_too() -> None:
     moments = pd.Series(pd.date_range("2024-01-01", periods=40, freq="h")).where(lambda one: one.index % 4 > 0)
     table = pd.DataFrame({"t": moments, "y": ["no", "yes"] * 20})

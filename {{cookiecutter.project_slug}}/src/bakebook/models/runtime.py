@@ -57,7 +57,8 @@ class Model:
         self._tensor_names = [one.name for one in self._session.get_inputs()]
         self._encoded = [column for column in signature.inputs if not column.only_read]
         self._is_numeric = all(
-            column.role == "numeric" and column.offset is None for column in self._encoded
+            column.role == "numeric" and column.offset is None and not column.has_gaps
+            for column in self._encoded
         )
 
     @classmethod
