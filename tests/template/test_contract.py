@@ -257,7 +257,8 @@ from bakebook.errors import BadInput
 path = Path(sys.argv[1])
 lines = path.read_text("utf-8").splitlines(keepends=True)
 for number, line in enumerate(lines):
-    for instead in ("", line[: len(line) // 2] + "\\n", line.replace(":", "", 1), line.replace("- ", "", 1)):
+    edits = ("", line[: len(line) // 2] + "\\n", line.replace(":", "", 1), line.replace("- ", "", 1))
+    for instead in set(edits) - {line}:
         path.write_text("".join([*lines[:number], instead, *lines[number + 1 :]]), "utf-8")
         try:
             check.check(project.load(Path.cwd()))

@@ -89,7 +89,7 @@ def test_a_tag_leaves_out_no_cell_and_no_error(worked: Path, run: Run, tag: str)
     assert results(worked) == before
 
 
-@pytest.mark.parametrize(("way", "stage"), list(zip(WAYS, cycle(STAGES), strict=False)))
+@pytest.mark.parametrize(("way", "stage"), list(zip(list(WAYS)[::2], cycle(STAGES), strict=False)))
 def test_dvc_takes_no_early_end_for_a_result(worked: Path, run: Run, way: str, stage: str) -> None:
     insert(worked, stage, WAYS[way])
     run(worked, "nb", "sync")
