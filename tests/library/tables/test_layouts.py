@@ -115,6 +115,16 @@ def test_the_end_of_a_long_file_is_read_too(tmp_path: Path) -> None:
     assert (options.skip_rows, options.footer_rows, len(table)) == (1, 1, 60_000)
 
 
+def test_a_long_file_whose_end_begins_within_quotes_loses_no_row(tmp_path: Path) -> None:
+    text = '"a note\n\nof three lines, which is long enough"'
+    lines = [f"one,{number},{text},{'cat' if number % 3 else 'dog'}" for number in range(40_000)]
+    path = tmp_path / "table.csv"
+    for shift in range(0, 60, 5):
+        path.write_text("\n".join(["name,weight,note,kind", *lines, f"x{'y' * shift},1,z,cat"]) + "\n", "utf-8")
+        found, _ = detect(path, target="kind")
+        assert (found.skip_rows, found.header_rows, found.footer_rows) == (0, 1, 0)
+
+
 def test_merged_cells_of_rows_are_filled(tmp_path: Path) -> None:
     rows: Cells = [[row[0] if place % 4 == 0 else "", *row[1:]] for place, row in enumerate(ROWS)]
     merged = [f"A{2 + place}:A{5 + place}" for place in range(0, 24, 4)]

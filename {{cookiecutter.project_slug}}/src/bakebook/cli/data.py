@@ -113,7 +113,8 @@ def _decimal(decimal: str, thousands: str) -> str:
         raise BadInput(f"there is no decimal separator '{decimal}'", "--decimal . or --decimal ,")
     implied = {".": ",", ",": "."}.get(thousands, decimal)
     if decimal and implied != decimal:
-        raise BadInput(f"'{decimal}' cannot separate both decimals and thousands", "--help")
+        what = f"'{decimal}' cannot separate both decimals and thousands"
+        raise BadInput(what, "give --decimal alone")
     return implied
 
 

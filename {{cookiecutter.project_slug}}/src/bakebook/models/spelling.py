@@ -15,8 +15,8 @@ class SpellingEncoder(TransformerMixin, BaseEstimator):
     """For each column of texts (n, columns), `size` numbers (n, columns * size) as float32.
 
     They are the decomposed TF-IDF weights of triples and fours of letters, as in skrub's
-    StringEncoder (Cvetkovic et al., 2024). The levels of the training rows are looked up, so that
-    ONNX has the very same numbers; any other level gets their mean.
+    StringEncoder. The levels of the training rows are looked up, so that ONNX has the very same
+    numbers; any other level gets their mean.
     """
 
     def __init__(self, size: int = 16) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -26,12 +26,12 @@ def sheet_tables(
 ) -> list[tuple[list[str], list[list[object]]]]:
     """The column names and the rows of the sheet that the options name, or of all sheets."""
     book = _opened(file)
-    sheets = _sheets(book, name)
     layout = layout_of(options)
     if options.sheet != ALL:
-        return [cut(sheets[_chosen(sheets, options.sheet, name)], layout, name)]
+        _, rows = next(_sheets(book, name, options.sheet))
+        return [cut(rows, layout, name)]
     found = []
-    for sheet, rows in sheets.items():
+    for sheet, rows in _sheets(book, name):
         header, body = cut(rows, layout, f"{name}, sheet '{sheet}'")
         if SHEET not in header:
             header = [*header, SHEET]
@@ -46,7 +46,7 @@ def describe(file: IO[bytes], name: str, asked: str, target: str) -> tuple[ReadO
     Raises BadInput where several sheets could be the table.
     """
     book = _opened(file)
-    sheets = _sheets(book, name)
+    sheets = dict(_sheets(book, name))
     layouts = {
         sheet: find_layout(rows[:SAMPLE_ROWS], rows, is_sheet=True)
         for sheet, rows in sheets.items()
@@ -57,7 +57,7 @@ def describe(file: IO[bytes], name: str, asked: str, target: str) -> tuple[ReadO
         chosen = next(iter(sheets))
     else:
         chosen = asked or _with_target(headers, target, name)
-        chosen = _chosen(sheets, chosen, name)
+        _check_sheet(chosen, list(sheets), name)
         others = [sheet for sheet in sheets if sheet != chosen]
         if others and not asked:
             said.append(f"{name}: only sheet '{chosen}' is read, not {_listed(others)} (--sheet)")
@@ -76,16 +76,22 @@ def _opened(file: IO[bytes]) -> "CalamineWorkbook":
     return CalamineWorkbook.from_filelike(file)
 
 
-def _sheets(book: "CalamineWorkbook", name: str) -> dict[str, list[list[object]]]:
-    """The rows of each sheet that has any, with each merged cell filled."""
-    found = {}
-    for sheet in book.sheet_names:
+def _sheets(
+    book: "CalamineWorkbook", name: str, asked: str = ""
+) -> Iterator[tuple[str, list[list[object]]]]:
+    """Each sheet that has rows, or the one that is asked for, with every merged cell filled; a
+    sheet is read when it is its turn.
+    """
+    if asked:
+        _check_sheet(asked, book.sheet_names, name)
+    is_empty = True
+    for sheet in [asked] if asked else book.sheet_names:
         rows = _cells(book, sheet)
         if any(map(filled, rows)):
-            found[sheet] = rows
-    if not found:
+            is_empty = False
+            yield sheet, rows
+    if is_empty:
         raise BadInput(f"{name} is empty", "choose another file")
-    return found
 
 
 def _cells(book: "CalamineWorkbook", name: str) -> list[list[object]]:
@@ -125,13 +131,10 @@ def _with_target(headers: dict[str, list[str]], target: str, name: str) -> str:
     raise BadInput(what, remedy)
 
 
-def _chosen(sheets: dict[str, list[list[object]]], asked: str, name: str) -> str:
-    if not asked:
-        return next(iter(sheets))
+def _check_sheet(asked: str, sheets: Sequence[str], name: str) -> None:
     if asked not in sheets:
-        remedy = did_you_mean(asked, sheets) or f"--sheet {_listed(list(sheets))}"
+        remedy = did_you_mean(asked, sheets) or f"--sheet {_listed(sheets)}"
         raise BadInput(f"{name} has no sheet '{asked}'", remedy)
-    return asked
 
 
 def _listed(sheets: Sequence[str]) -> str:
