@@ -180,9 +180,7 @@ def _layout(file: IO[bytes], text: str, options: ReadOptions) -> dict[str, objec
     else:
         file.seek(size - TAIL_BYTES)
         end = file.read().decode(codec(options.encoding), errors="ignore")
-        starts_in_quotes = end.count('"') % 2 == 1
-        lines = [] if starts_in_quotes else end.splitlines(keepends=True)[1:]
-        tail = _rows(lines, options.delimiter)
+        tail = _rows(end.splitlines(keepends=True)[1:], options.delimiter)
     file.seek(0)
     return asdict(find_layout(head, tail, is_sheet=False))
 
