@@ -60,8 +60,15 @@ def library(session: nox.Session) -> None:
         variables = {"UV_PROJECT_ENVIRONMENT": str(environment)}
         run_in_project(session, "uv", "sync", "--quiet", "--compile-bytecode", **variables)
     python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    xdist = place / "xdist"  # beside the environment, which stays that of a project
+    install = ["uv", "pip", "install", "--quiet", "--no-deps", "--target", str(xdist)]
+    session.run(*install, "--exclude-newer", "2026-11-15", "pytest-xdist", "execnet", external=True)
+    tests = [str(python), "-m", "pytest", "-q"]
     with session.chdir(HERE / "tests" / "library"):
-        run_in_project(session, str(python), "-m", "pytest", "-q", PYTHONDONTWRITEBYTECODE="1")
+        variables = {"PYTHONDONTWRITEBYTECODE": "1"}
+        run_in_project(session, *tests, "warm", **variables)  # which has no other threads in its processes
+        variables["PYTHONPATH"] = str(xdist)
+        run_in_project(session, *tests, "--ignore=warm", "--numprocesses=2", "--dist=loadfile", **variables)
 
 
 @nox.session

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import TEMPLATE, Run, bake, commit, git
+from conftest import BUILD, TEMPLATE, Run, bake, commit, git
 from test_contract import replace
 
 GITHUB, GITLAB = Path(".github/workflows/ci.yaml"), Path(".gitlab-ci.yml")
@@ -124,7 +124,12 @@ def changed(finished: Path, run: Run, tmp_path: Path) -> Path:
 
 
 def shell(project: Path, lines: str, environment: dict[str, str], **more: str) -> subprocess.CompletedProcess[str]:
-    own = {"UV_NO_SYNC": "1", "PYTHONPATH": str(project / "src"), "CI": "true"}
+    own = {
+        "UV_NO_SYNC": "1",
+        "PYTHONPATH": str(project / "src"),
+        "CI": "true",
+        "MYPY_CACHE_DIR": str(BUILD / "mypy"),
+    }
     variables = {name: value for name, value in environment.items() if name != "VIRTUAL_ENV"} | own | more
     return subprocess.run(
         ["sh", "-e", "-c", lines], cwd=project, env=variables, capture_output=True, text=True, encoding="utf-8"

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BUILD, Run
+from conftest import BUILD, TEMPLATE, Run
 from engine import Engine, Machine, image_registry, machine_by_ssh, missing, own_engine, private_engine
 from servers import Service, free_port
 from test_ci import shell, steps
 from test_service import row, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.containers]
+OWN_COLUMN = "flavanoid_share"  # of the README
 NAME = "bakebook-test"  # of the containers and volumes
 SERVICES = ("api", "database", "mlflow", "mlflow-database")
 PATIENCE = 180  # seconds until every container is well; MLflow's server makes its tables at the first start
@@ -48,9 +49,14 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def released(finished: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose pipeline has run, with the lock file that a user commits."""
+def released(finished: Path, run: Run, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose pipeline has run with the README's own column, with the lock file that a user commits."""
     project = Path(shutil.copytree(finished, tmp_path_factory.mktemp("released") / finished.name))
+    readme = (TEMPLATE / "README.md").read_text(encoding="utf-8")
+    code = readme.partition("```python\n")[2].partition("```")[0]
+    (project / "src" / "wine_cultivars" / "columns.py").write_text(code, encoding="utf-8")
+    done = run(project, "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
     subprocess.run(["uv", "lock", "--quiet"], cwd=project, env=environment, check=True)
     return project
 
@@ -193,6 +199,7 @@ def test_what_a_tag_deploys_answers_and_loses_nothing_when_each_container_is_res
 ) -> None:
     service, project = deployed.service, deployed.project
     one, version = row(project), model_version(project)
+    assert OWN_COLUMN not in one
     assert service.ask("/predict", one).status == 401
     made = deployed.compose("exec", "-T", "api", "nb", "token", "new", "me", "--scope", "admin")
     token = {"authorization": f"Bearer {made}"}
@@ -205,7 +212,9 @@ def test_what_a_tag_deploys_answers_and_loses_nothing_when_each_container_is_res
     assert run(project, "python", "-c", CHAMPION, **deployed.mlflow).returncode == 0
     deployed.follow_the_champion()
     assert until(deployed.is_well, PATIENCE)
-    assert service.ask("/model", **token).json["source"] == "models:/wine-cultivars@champion"
+    about = service.ask("/model", **token).json
+    assert about["source"] == "models:/wine-cultivars@champion"
+    assert [one["name"] for one in about["derived"]] == [OWN_COLUMN]
 
     for name in SERVICES:
         before = {one["id"] for one in predictions(service, token)}

@@ -225,9 +225,13 @@ def test_a_file_comes_back_with_predictions(served: Service, finished: Path, run
     header, *lines = answer.body.decode().splitlines()
     assert header.startswith("alcohol,") and header.endswith(
         "cultivar,prediction_id,predicted,model_version,"
-        "probability of Barbera,probability of Barolo,probability of Grignolino"
+        "probability of Barbera,probability of Barolo,probability of Grignolino,warnings"
     )
     assert len(lines) == 178 and lines[0].split(",")[13] == lines[0].split(",")[15] == "Barolo"
+    strange = table.replace(lines[0].split(",")[0].encode(), b"99", 1)
+    asked = served.ask("/predict/file", strange, content_type="text/csv")
+    said = [line.rpartition(",")[2] for line in asked.body.decode().splitlines()]
+    assert said[1] == "alcohol: outside the training range" and said.count("") > 150
     stored = (finished / "data" / "interim" / "table.parquet").read_bytes()
     answer = served.ask("/predict/file", stored, content_type="application/vnd.apache.parquet")
     (tmp_path / "answer.parquet").write_bytes(answer.body)

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Run, commit, git
+from conftest import TEMPLATE, Run, commit, git
 from playwright.sync_api import Browser
 from servers import answers, started
 
@@ -92,6 +92,16 @@ def test_three_trainings_stand_side_by_side_and_what_differs_is_named(three: Pat
     (named,) = (line for line in lines if line.startswith("Different: "))
     assert different <= set(named.removeprefix("Different: ").split(", "))
     assert lines[-1] == "The test rows differ, so the scores measure different things."
+
+
+def test_a_column_of_ones_own_makes_no_other_test_rows(worked: Path, run: Run) -> None:
+    code = (TEMPLATE / "README.md").read_text("utf-8").partition("```python\n")[2].partition("```")[0]
+    (worked / "src" / "wine_cultivars" / "columns.py").write_text(code, encoding="utf-8")
+    done = run(worked, "dvc", "repro", "evaluate")
+    assert done.returncode == 0, done.stderr
+    (last,) = run(worked, "nb", "compare").stdout.splitlines()[-1:]
+    assert last.startswith("Different: ") and "data/processed/test.parquet" in last
+    assert re.match("RandomForestClassifier other columns · ", names(worked)[-1])
 
 
 def test_a_run_is_compared_by_its_name_or_the_beginning_of_its_id(three: Path, run: Run) -> None:

@@ -160,12 +160,12 @@ def test_a_file_comes_back_as_it_was_written_with_the_decimal_sign_of_the_table(
         CsvTable(io.BytesIO("size;fresh;picked;colour\n1,5;;;weiß\n".encode("cp1252")), MIXED),
         io.BytesIO(),
     )
-    answer = {"id": "1", "predicted": 2.5, "model_version": "m", "probabilities": None}
+    answer = {"id": "1", "predicted": 2.5, "model_version": "m", "probabilities": None, "warnings": []}
     table.write((uploads.Answered(chunk.sent, [answer]) for chunk in table.chunks()), target)
     header, line = target.getvalue().decode("utf-8").splitlines()
     assert (header, line) == (
-        "\ufeffsize;fresh;picked;colour;prediction_id;predicted;model_version",
-        "1,5;;;weiß;1;2,5;m",
+        "\ufeffsize;fresh;picked;colour;prediction_id;predicted;model_version;warnings",
+        "1,5;;;weiß;1;2,5;m;",
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from bakebook.contracts import Input, ModelFile, ReadOptions, Signature
 from bakebook.serving.schemas import Rows
+from bakebook.serving.unfamiliar import in_words
 
 INPUTS = (
     Input(name="size", role="numeric", minimum=20, maximum=80),
@@ -46,6 +47,13 @@ def test_what_the_model_has_not_seen_is_said(
     rows: Rows, changed: dict[str, object], expected: list[dict[str, object]]
 ) -> None:
     assert rows.warnings(KNOWN | changed) == expected
+
+
+def test_the_warnings_of_a_row_are_one_cell_of_a_file(rows: Rows) -> None:
+    assert in_words(rows.warnings(KNOWN)) == ""
+    strange = rows.warnings(KNOWN | {"size": 1e6, "job": "pilot"})
+    assert in_words(strange) == "size: outside the training range; job: not seen in training"
+    assert in_words(rows.warnings(dict.fromkeys(KNOWN))) == "all inputs are missing"
 
 
 @pytest.mark.parametrize(

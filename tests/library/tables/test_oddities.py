@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakebook.tables.oddities import folded, oddities
+from bakebook.tables.oddities import oddities
 
 ROWS = 400
 
@@ -33,9 +33,8 @@ def test_numbers_as_they_are_are_not_shown() -> None:
 )
 def test_words_that_differ_in_their_spelling_alone_are_shown(words: list[str]) -> None:
     (said,) = oddities(pd.DataFrame({"answer": [*words, "no"] * 20}))
-    assert said.endswith("differ only in case, blanks or accents")
+    assert said.endswith("differ only in case, blanks or accents (--dtype 'answer=folded', if they are the same)")
     assert all(f"'{word}'" in said for word in words)
-    assert len({folded(word) for word in words}) == 1
 
 
 @pytest.mark.parametrize("marker", ["unknown", "None", "?", "N.A."])

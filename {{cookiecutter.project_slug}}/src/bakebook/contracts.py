@@ -28,7 +28,7 @@ class ReadOptions(Contract):
     encoding: str = "utf-8"
     delimiter: str = ","
     decimal: str = "."
-    sheet: str = ""  # of a workbook; empty: the first, *: all
+    sheet: str = ""  # of a workbook; empty: the first; '*': all
     skip_rows: int = 0  # above the header
     header_rows: int = 1
     footer_rows: int = 0  # below the table
@@ -85,6 +85,7 @@ class SplitReport(Contract):
     version: Version = "1"
     train_rows: int
     test_rows: int
+    test_sha256: str = ""  # of the test rows as the table has them, by which scores are comparable
     rows_without_target: int
     warnings: tuple[str, ...] = ()
 

@@ -24,7 +24,7 @@ Rows = Annotated[int, Ge(0)]
 Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
 
 # Of a column of a table; a datetime may be followed by its format
-DTYPES = ("number", "integer", "amount", "boolean", "datetime", "text", "ignore")
+DTYPES = ("number", "integer", "amount", "boolean", "datetime", "text", "folded", "ignore")
 IGNORE = "ignore"  # a column that is not read, whatever it holds
 Format = Literal["csv", "json lines", "excel", "parquet"]
 Score = Literal[

@@ -191,7 +191,11 @@ def importance(table: pd.DataFrame, score: str) -> Figure:
 
     def draw(axes: Axes) -> None:
         axes.barh(
-            shown["input"], shown["importance"], xerr=shown["spread"], color=BLUE, ecolor=ORANGE
+            shown["input"],
+            shown["importance"],
+            xerr=CLEAR * shown["spread"],
+            color=BLUE,
+            ecolor=ORANGE,
         )
         axes.set_xlabel(f"drop of {score} when the input is shuffled")
         axes.set_title(title)

@@ -11,7 +11,7 @@ from bakebook.models.group_split import whole_groups
 from bakebook.models.intervals import FEWEST_BLOCKS
 from bakebook.models.leaks import leaks
 from bakebook.models.related import flatteries
-from bakebook.models.rows import distinguishing, groups_of
+from bakebook.models.rows import digest, distinguishing, groups_of
 from bakebook.models.targets import TARGETS
 
 FEWEST_ROWS = 4
@@ -71,6 +71,7 @@ def report(
     return SplitReport(
         train_rows=len(train),
         test_rows=len(test),
+        test_sha256=digest(test, schema),
         rows_without_target=without_target,
         warnings=tuple(warnings),
     )

@@ -27,6 +27,7 @@ from bakebook.paths import STATE
 LARGEST_YAML = 1024 * 1024  # bytes; a table of thousands of columns has a line for each
 LISTS = ("deps", "params", "outs", "metrics", "plots")
 REFERENCE = re.compile(r"\$\{([^}]+)\}")
+MAY_BE_ALIAS = re.compile(r"(?:^|[\s,\[{:?-])\*[^\s,\[\]{}]", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ def _check_shape(pipeline: Any) -> None:
 
 def _refuse_aliases(name: str, text: str) -> None:
     """A few lines of aliases can expand to gigabytes, and a parameter is written once."""
-    if "*" not in text:
+    if not MAY_BE_ALIAS.search(text):
         return
     for event in YAML().parse(text):
         if isinstance(event, AliasEvent):

@@ -2,6 +2,7 @@
 folds, as `prepare` divides them into training and test rows.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,16 @@ def distinguishing(schema: Schema) -> list[str]:
     """The inputs in which two rows must differ so as not to be copies: neither times nor keys."""
     inputs = [column for column in schema.inputs if column.role != "datetime"]
     return [column.name for column in inputs if not is_key_name(column.name)]
+
+
+def digest(table: pd.DataFrame, schema: Schema) -> str:
+    """The SHA-256 of the rows in any order, as the table has them: a column of `columns.py` makes
+    no other rows.
+    """
+    own = {column.name for column in schema.derived}
+    given = table[[name for name in table if name not in own]]
+    hashes = np.sort(pd.util.hash_pandas_object(given, index=False).to_numpy())
+    return hashlib.sha256(hashes.tobytes()).hexdigest()
 
 
 def blocks_of(rows: Rows) -> np.ndarray | None:

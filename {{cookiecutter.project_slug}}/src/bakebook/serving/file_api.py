@@ -41,8 +41,8 @@ FILE = {CSV: TABLE, PARQUET: TABLE}
     openapi_extra={"requestBody": {"required": True, "content": FILE}},
 )
 async def predict_file(request: Request, caller: MayPredict, service: TheService) -> Response:
-    """A CSV or Parquet file as the body; it comes back with ids, predictions and probabilities as
-    further columns.
+    """A CSV or Parquet file as the body; it comes back with ids, predictions, probabilities and
+    warnings as further columns.
 
     Values are read as the pipeline reads the table: its decimal separator, its dates, its
     missing-value markers.

@@ -15,12 +15,13 @@ from bakebook.contracts import Example, Input, Signature
 from bakebook.errors import first_few
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.serving.unfamiliar import Familiar
-from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE, NUMERIC_MARKER
+from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE, NUMERIC_MARKER, fold
 
 Row = dict[str, object]  # the values of one row, by input
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 MOST_FAULTS = 20  # that an answer names
 MOST_LEVELS = 20  # that a description names
+FOLDED = "folded"  # the dtype of texts whose case, accents and blanks mean nothing
 
 
 def without_nul(text: str) -> str:
@@ -120,6 +121,7 @@ def _meanings(signature: Signature) -> dict[str, Callable[[object], object]]:
     one.
     """
     markers = frozenset(signature.reading.missing)
+    folded_markers = frozenset(map(fold, markers))
     numbers = frozenset(float(one) for one in markers if NUMERIC_MARKER.fullmatch(one))
 
     def of_text(value: object) -> object:
@@ -128,12 +130,20 @@ def _meanings(signature: Signature) -> dict[str, Callable[[object], object]]:
         text = value.strip()
         return None if text in markers else text
 
+    def of_folded(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        text = fold(value)
+        return None if text in folded_markers else text
+
     def of_number(value: object) -> object:
         return None if value in numbers else value
 
     found: dict[str, Callable[[object], object]] = {}
     for column in signature.inputs:
-        if column.role in ("categorical", "text"):
+        if signature.reading.columns[column.name] == FOLDED:
+            found[column.name] = of_folded
+        elif column.role in ("categorical", "text"):
             found[column.name] = of_text
         elif column.role == "numeric" and numbers:
             found[column.name] = of_number

@@ -26,7 +26,7 @@ from bakebook.serving.problems import TooMany, wrong
 from bakebook.serving.schemas import Row
 from bakebook.serving.sources import source_of
 from bakebook.settings import Settings
-from bakebook.tables.values import as_text
+from bakebook.tables.values import as_text, fold
 
 log = structlog.get_logger()
 FILES_AT_ONCE = 3  # that are predicted; each takes threads that everything else shares
@@ -184,6 +184,8 @@ class Service:
                 raise wrong("the label must be a number", place, "label")
             return str(number)
         text = as_text(label)
+        if text not in classes:
+            text = fold(text)  # as the classes are, where the target's dtype is folded
         if text not in classes:
             raise wrong(f"the label must be one of {', '.join(classes)}", place, "label")
         return text

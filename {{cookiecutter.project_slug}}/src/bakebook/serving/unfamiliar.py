@@ -1,6 +1,6 @@
 """What of a row the model has not seen in training."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from bakebook.contracts import Input, Signature
@@ -34,6 +34,11 @@ class Familiar:
             if reason:
                 found.append({"input": name, "reason": reason})
         return found
+
+
+def in_words(warnings: Sequence[Warning_]) -> str:
+    """The warnings of one row in one cell of a table; empty where there are none."""
+    return "; ".join(": ".join(filter(None, (one["input"], one["reason"]))) for one in warnings)
 
 
 def _comparison(column: Input) -> Find | None:

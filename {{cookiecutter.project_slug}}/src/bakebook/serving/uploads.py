@@ -14,6 +14,7 @@ from bakebook.errors import BadInput
 from bakebook.serving.predictor import Answer
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.serving.schemas import Row
+from bakebook.serving.unfamiliar import in_words
 from bakebook.tables.columns import WrongValue, simplify
 from bakebook.tables.dtypes import convert, unique
 from bakebook.tables.times import EXAMPLE_TIME
@@ -21,6 +22,7 @@ from bakebook.tables.values import as_text
 
 CHUNK_ROWS = 1000
 ADDED_COLUMNS = ("prediction_id", "predicted", "model_version")
+WARNINGS = "warnings"  # the last column that is added
 NO_ROWS = "the table has no rows"
 
 
@@ -81,7 +83,7 @@ class Table(ABC):
         self.signature = signature
         self.options = signature.reading
         probabilities = [f"probability of {name}" for name in signature.classes or ()]
-        self.added = [*ADDED_COLUMNS, *probabilities]
+        self.added = [*ADDED_COLUMNS, *probabilities, WARNINGS]
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
@@ -114,9 +116,8 @@ class Table(ABC):
         rows = []
         for answer in answers:
             probabilities = (answer["probabilities"] or {}).values()
-            rows.append(
-                [answer["id"], answer["predicted"], answer["model_version"], *probabilities]
-            )
+            version, warnings = answer["model_version"], in_words(answer["warnings"])
+            rows.append([answer["id"], answer["predicted"], version, *probabilities, warnings])
         columns = map(list, zip(*rows, strict=True))
         return dict(zip(self.added, columns, strict=True))
 

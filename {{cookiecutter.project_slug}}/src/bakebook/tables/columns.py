@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput
+from bakebook.tables.values import fold
 
 LONGEST_SHOWN = 40  # characters of a value in a message
 TEXT_TYPES = (
@@ -74,6 +75,17 @@ def without_markers(column: pa.ChunkedArray, options: ReadOptions) -> pa.Chunked
     text = pc.utf8_trim_whitespace(column.cast(pa.string()))
     is_missing = pc.is_in(text, value_set=pa.array(options.missing, pa.string()))
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), text)
+
+
+def folded(column: pa.ChunkedArray, options: ReadOptions) -> pa.ChunkedArray:
+    """The values as text without case, accents and superfluous blanks; a marker of missing values
+    in any spelling becomes null.
+    """
+    distinct = without_markers(column, options).combine_chunks().dictionary_encode()
+    texts = distinct.dictionary.to_pylist()
+    markers = {fold(marker) for marker in options.missing}
+    meant = [None if fold(text) in markers else fold(text) for text in texts]
+    return pa.chunked_array([pa.array(meant, pa.string()).take(distinct.indices)])
 
 
 def refuse(

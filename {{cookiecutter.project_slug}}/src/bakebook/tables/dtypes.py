@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from bakebook.contracts import ReadOptions
 from bakebook.errors import BadInput, first_line
 from bakebook.params import DTYPES
-from bakebook.tables.columns import is_plain, is_text, refuse, without_markers
+from bakebook.tables.columns import folded, is_plain, is_text, refuse, without_markers
 from bakebook.tables.notations import are_of_one_unit, plain
 from bakebook.tables.times import convert_times
 from bakebook.tables.values import BOOLEANS, GREATEST_FLOAT32, NUMERIC_MARKER, as_text
@@ -49,6 +49,8 @@ def convert(
     try:
         if name == "text":
             return without_markers(column, options)
+        if name == "folded":
+            return folded(column, options)
         if name == "datetime":
             return convert_times(column, format_, options, where)
         if name == "boolean":

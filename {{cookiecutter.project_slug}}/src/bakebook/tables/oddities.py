@@ -2,12 +2,12 @@
 that differ in their spelling alone.
 """
 
-import unicodedata
 from collections.abc import Iterator
 
 import pandas as pd
 
 from bakebook.errors import first_few
+from bakebook.tables.values import fold
 
 REPEATED = 0.01  # the share of the rows from which a value far from all others is a marker
 FAR = 0.5  # of the range of all other values
@@ -26,13 +26,6 @@ def oddities(table: pd.DataFrame) -> Iterator[str]:
             yield from _far_from_the_rest(str(name), values)
         elif pd.api.types.is_string_dtype(column):
             yield from _words(str(name), values)
-
-
-def folded(text: str) -> str:
-    """The text without case, accents and superfluous blanks."""
-    apart = unicodedata.normalize("NFKD", text)
-    letters = "".join(letter for letter in apart if not unicodedata.combining(letter))
-    return " ".join(letters.casefold().split())
 
 
 def _far_from_the_rest(name: str, values: pd.Series) -> Iterator[str]:
@@ -55,11 +48,12 @@ def _words(name: str, values: pd.Series) -> Iterator[str]:
         return
     by_folded: dict[str, list[str]] = {}
     for word in distinct:
-        by_folded.setdefault(folded(word), []).append(word)
+        by_folded.setdefault(fold(word), []).append(word)
     for words in by_folded.values():
         if len(words) > 1:
             shown = first_few([f"'{word}'" for word in sorted(words)], MOST_SHOWN)
-            yield f"look at '{name}': {shown} differ only in case, blanks or accents"
+            what = f"{shown} differ only in case, blanks or accents"
+            yield f"look at '{name}': {what} (--dtype '{name}=folded', if they are the same)"
             break
     for marker in MARKERS:
         if marker in by_folded and len(by_folded) > 2:

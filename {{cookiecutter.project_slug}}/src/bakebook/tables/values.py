@@ -1,6 +1,7 @@
 """How single values are written: text, times, and the words for true and false."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 LONGEST_VALUE = 100_000  # letters: a longer value is a sign of a broken file
 GREATEST_FLOAT32 = 3.4028234663852886e38  # the model computes with 32 bits
 NUMERIC_MARKER = re.compile(r"[+-]?\d+(\.\d+)?")  # of a missing value, such as -999
+ACCENTED = ("LATIN", "GREEK")  # scripts in which an accent rarely makes another word
 # Of missing values, as tables usually write them
 MARKERS = ("", "NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "Null", "null", "?", "-", "--")
 # True and false as tables write them, in several languages
@@ -34,6 +36,21 @@ def as_text(value: Any) -> str:
         return ""
     is_float = isinstance(value, float | np.floating)
     return str(int(value)) if is_float and value.is_integer() else str(value)
+
+
+def fold(text: str) -> str:
+    """The text without case, superfluous blanks and the accents of Latin and Greek letters: what a
+    column of dtype folded holds. In other scripts a mark makes another letter.
+    """
+    letters: list[str] = []
+    base = ""
+    for letter in unicodedata.normalize("NFKD", text):
+        if not unicodedata.combining(letter):
+            base = letter
+        elif unicodedata.name(base or " ").startswith(ACCENTED):
+            continue
+        letters.append(letter)
+    return " ".join(unicodedata.normalize("NFC", "".join(letters).casefold()).split())
 
 
 def as_time(text: str, format_: str = "") -> datetime:

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bakebook.contract.project import Project
-from bakebook.contracts import Trained
+from bakebook.contracts import SplitReport, Trained
 from bakebook.files import dvc_hash
-from bakebook.paths import MODEL, ONNX, ROOT, TRAINED, TRIALS
+from bakebook.paths import MODEL, ONNX, ROOT, SPLIT, TRAINED, TRIALS
 from bakebook.tracking.log_model import log_model
+from bakebook.tracking.names import TEST_ROWS_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,6 +31,7 @@ MODEL_FILE = MODEL.relative_to(ROOT).as_posix()
 ONNX_FILE = ONNX.relative_to(ROOT).as_posix()
 TRIALS_FILE = TRIALS.relative_to(ROOT).as_posix()
 TRAINED_FILE = TRAINED.relative_to(ROOT).as_posix()
+SPLIT_FILE = SPLIT.relative_to(ROOT).as_posix()
 # What is known only once the model is trained
 TRAINED_PARAMS = ("train.estimator", "train.hyperparameters")
 # A parameter for each column would hide the others; datasets have the columns, and the signature
@@ -72,6 +74,8 @@ def log_start(client: "MlflowClient", run_id: str, project: Project, stages: Seq
             ]
         else:
             params |= {_allowed(name): str(value) for name, value in values.items()}
+    if test_rows := _test_rows(project.root):
+        tags.append(RunTag(TEST_ROWS_TAG, test_rows))
     client.log_batch(run_id, tags=tags)
     listed = [Param(name, value) for name, value in params.items()]
     for first in range(0, len(listed), MOST_PARAMS):
@@ -139,6 +143,12 @@ def _values(project: Project, stage: str) -> dict[str, object]:
     """The values of a stage by their dotted names, but one for each column."""
     values = flat(project.params.get(stage) or {}, stage)
     return {name: value for name, value in values if not name.startswith(PER_COLUMN)}
+
+
+def _test_rows(root: Path) -> str:
+    """The hash of the rows that test the model; empty where they are not known."""
+    path = root / SPLIT_FILE
+    return SplitReport.model_validate_json(path.read_bytes()).test_sha256 if path.is_file() else ""
 
 
 def _log_trained(client: "MlflowClient", run_id: str, path: Path) -> None:

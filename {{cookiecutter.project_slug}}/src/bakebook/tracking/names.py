@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 NAME_TAG = "nb_name"  # the name that a run was given here; another name is a person's, and stays
+TEST_ROWS_TAG = "test_rows_sha256"
 MOST_CHANGES = 3
 ESTIMATOR = "train.estimator"
 HYPERPARAMETERS = "train.hyperparameters."
@@ -47,11 +48,14 @@ def described(run: "Run", before: "Run | None", score: str = "") -> str:
 
 
 def _changes(run: "Run", before: "Run") -> list[str]:
-    """What differs from the run before, hyperparameters first; other rows where only they do."""
+    """What differs from the run before, hyperparameters first; other rows or columns where only
+    they do.
+    """
     changed = _changed_values(run.data.params, before.data.params)
-    if not changed and _digests(run) != _digests(before):
-        return ["other rows"]
-    return changed
+    if changed or _digests(run) == _digests(before):
+        return changed
+    test_rows = {one.data.tags.get(TEST_ROWS_TAG) for one in (run, before)}
+    return ["other columns" if len(test_rows) == 1 and None not in test_rows else "other rows"]
 
 
 def _changed_values(values: Mapping[str, str], before: Mapping[str, str]) -> list[str]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bakebook.contracts import Interval, Metrics, Trained
+from bakebook.contracts import Interval, Metrics, SplitReport, Trained
 from bakebook.errors import BadInput, did_you_mean
-from bakebook.paths import METRICS, PARAMS, ROOT, TRAINED
+from bakebook.paths import METRICS, PARAMS, ROOT, SPLIT, TRAINED
 from bakebook.tracking.log import PER_COLUMN, TRAINED_PARAMS, flat
-from bakebook.tracking.names import ESTIMATOR, HYPERPARAMETERS, MODEL, NAME_TAG
+from bakebook.tracking.names import ESTIMATOR, HYPERPARAMETERS, MODEL, NAME_TAG, TEST_ROWS_TAG
 from bakebook.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Version:
     intervals: Mapping[str, Interval]
     cross_validated: Mapping[str, str] = field(default_factory=dict)  # mean ± spread of a score
     files: Mapping[str, str] = field(default_factory=dict)
+    test_rows: str = ""  # the hash of the rows that tested the model
 
 
 def find(root: Path, name: str) -> Version:
@@ -79,7 +80,9 @@ def _from_files(name: str, read: Callable[[str], str | None]) -> Version:
         values = _as_trained(values, Trained.model_validate_json(trained))
     folds = found.cross_validation
     measured = {folds.scoring: str(folds)} if folds else {}
-    return Version(name, values, found.model, found.intervals, measured, _hashes(stages))
+    split = read(SPLIT.relative_to(ROOT).as_posix())
+    test_rows = SplitReport.model_validate_json(split).test_sha256 if split else ""
+    return Version(name, values, found.model, found.intervals, measured, _hashes(stages), test_rows)
 
 
 def _stages(name: str, lock: str) -> Mapping[str, Any]:
@@ -126,7 +129,8 @@ def _from_run(name: str, run: "Run") -> Version:
     plain = {path.removeprefix(MODEL): value for path, value in scores.items()}
     tags = {path: one for path, one in run.data.tags.items() if path.startswith(JUDGED)}
     values = {**run.data.params, **tags}
-    return Version(name, values, plain, intervals, _cross_validated(run), files)
+    test_rows = run.data.tags.get(TEST_ROWS_TAG, "")
+    return Version(name, values, plain, intervals, _cross_validated(run), files, test_rows)
 
 
 def _cross_validated(run: "Run") -> dict[str, str]:

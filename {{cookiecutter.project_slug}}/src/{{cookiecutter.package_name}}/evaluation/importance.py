@@ -30,7 +30,7 @@ def importance_plot(score: Score, label: str) -> Plot:
         title="Permutation importance",
         caption=(
             "Shuffling an important input lowers the score. Inputs that are strongly correlated are"
-            " shuffled together. The lines show how far the drop depends on the rows."
+            " shuffled together. The lines are two standard deviations over shuffles and rows."
         ),
         template="bar_horizontal",
         x="importance",
