@@ -126,7 +126,7 @@ def comparison(project: Path) -> None:
     command = ["nb", "compare", "HEAD", *said(asked, project, told).split()]
     printed = said([program("nb"), *command[1:]], project, told)
     text = html.escape(f"$ uv run {' '.join(command)}\n{printed}")
-    page(f"<pre style='font-size:14px'>{text}</pre>", PICTURES / "compare.png", "1180,620")
+    page(f"<pre style='font-size:14px'>{text}</pre>", PICTURES / "compare.png", "1580,480")
 
 
 def said(command: list[object], project: Path, told: dict[str, str]) -> str:
@@ -143,8 +143,8 @@ def exploration(project: Path) -> None:
         cells = json.loads(done.read_text(encoding="utf-8"))["cells"]
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     figures = [data["image/png"] for data in outputs if "image/png" in data]
-    shown = "".join(f"<img style='width:100%' src='data:image/png;base64,{one.strip()}'>" for one in figures)
-    page(shown, PICTURES / "explore.png", "870,1500")
+    shown = "".join(f"<img style='width:49%;vertical-align:top' src='data:image/png;base64,{one.strip()}'>" for one in figures)
+    page(shown, PICTURES / "explore.png", "870,1060")
 
 
 def page(body: str, target: Path, size: str) -> None:

@@ -37,7 +37,7 @@ PACKAGE = set(
     """
 __init__.py columns.py exploration.py features.py model_card.py networks.py plots.py splitting.py evaluation/__init__.py
 evaluation/class_scores.py evaluation/classification.py evaluation/importance.py evaluation/regression.py
-evaluation/scores.py
+evaluation/scores.py evaluation/slices.py
 """.split()
 )
 TEXTS = [

@@ -150,7 +150,7 @@ def test_the_pre_commit_hook_cleans_a_notebook_and_stops_a_broken_contract(proje
 def test_executed_notebooks_give_all_their_outputs_again(worked: Path, run: Run) -> None:
     done = run(worked, "pytest", "-q", "reports/notebooks")
     assert done.returncode == 0, done.stdout
-    assert "56 passed" in done.stdout
+    assert "57 passed" in done.stdout
     assert "up to date" in run(worked, "dvc", "status").stdout
     assert git(worked, "status", "--short") == ""
 

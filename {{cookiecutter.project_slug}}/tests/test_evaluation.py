@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as reference
+from sklearn.dummy import DummyClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from bakebook import params
@@ -182,6 +183,47 @@ def test_a_title_does_not_state_what_chance_explains(table: pd.DataFrame, schema
     assert title == "No decile has an error that is clearly greater"
 
 
+def chance_and_a_bad_colour(rows: int, of_red: float) -> Holdout:
+    """A model that is wrong in every tenth row by chance, and as often as `of_red` in red ones."""
+    chance = np.random.default_rng(rows)
+    table = pd.DataFrame({"size": chance.normal(size=rows), "when": pd.Timestamp("2026-01-01")})
+    table["when"] += pd.to_timedelta(chance.integers(0, 365, rows), "D")
+    table["colour"] = chance.choice(["red", "white", "rose"], rows)
+    table["hue"] = np.where(chance.random(rows) < 0.2, np.nan, chance.normal(size=rows))
+    is_wrong = chance.random(rows) < np.where(table["colour"] == "red", of_red, 0.1)
+    table["kind"] = np.where(is_wrong, "b", "a")
+    roles = {"size": "numeric", "when": "datetime", "colour": "categorical", "hue": "numeric"}
+    used = learn_inputs(describe_inputs(table, "kind", "classification", roles), table)
+    X, y = to_X_y(table, used)
+    model = DummyClassifier(strategy="constant", constant=0).fit(X, y)
+    return Holdout(model, X, y, used)
+
+
+def test_the_part_in_which_a_model_errs_most_is_found() -> None:
+    task = scores.task_of("classification")
+    rows = task.slices.table(chance_and_a_bad_colour(600, of_red=0.5))
+    first, *others = rows.to_dict("records")
+    assert (first["segment"], first["is_clear"]) == ("colour = red", True)
+    assert first["error"] > 0.4 and first["elsewhere"] < 0.2
+    assert not any(one["is_clear"] for one in others)
+    assert {one["segment"].split()[0] for one in others} == {"size", "when", "hue"}
+    title = plots.slices(rows, "x").axes[0].get_title()
+    assert title.replace("\n", " ") == "The error is greatest where colour = red"
+
+
+def test_of_many_parts_none_seems_clearly_worse_by_chance() -> None:
+    task = scores.task_of("classification")
+    found = [task.slices.table(chance_and_a_bad_colour(200 + n, of_red=0.1)) for n in range(100)]
+    assert sum(bool(rows["is_clear"].any()) for rows in found) <= 10
+
+
+def test_too_few_rows_have_no_parts(table: pd.DataFrame, schema: Schema) -> None:
+    evaluated = holdout(table, schema)
+    few = replace(evaluated, X=evaluated.X[:12], y=evaluated.y[:12])
+    rows = scores.task_of("classification").slices.table(few)
+    assert rows.empty and plots.slices(rows, "x").axes[0].get_title().startswith("No part")
+
+
 def test_the_calibration_of_a_perfect_model_on_few_rows_is_not_zero() -> None:
     chance = np.random.default_rng(0)
     found = []
@@ -228,7 +270,7 @@ def test_every_plot_of_a_task_is_drawn(
     evaluated = holdout(table, used)
     metrics = scores.evaluate(evaluated, evaluated.y, {}, REPORT)
     drawn = scores.task_of(used.task)
-    for plot in (drawn.predictions, drawn.errors, drawn.confidence):
+    for plot in (drawn.predictions, drawn.errors, drawn.confidence, drawn.slices):
         rows = plot.table(evaluated)
         assert {plot.x, plot.y} <= set(rows.columns)
         assert plot.figure(rows, used, metrics).axes[0].get_title()

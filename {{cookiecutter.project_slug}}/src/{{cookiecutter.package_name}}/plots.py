@@ -17,6 +17,7 @@ ORANGE = "#d9822b"
 GREY = "#8a8f98"
 CLEAR = 2.0  # standard deviations from which a difference is no chance
 LETTERS_PER_INCH = 9  # of a title
+NARROW = 38  # letters of a title above a plot with long names beside it
 MOST_NAMES = 20  # classes or columns beyond which names and counts are no longer readable
 SMALL = {"width": 5.5, "height": 4.6}  # inches
 
@@ -201,6 +202,26 @@ def importance(table: pd.DataFrame, score: str) -> Figure:
         axes.set_title(title)
 
     return _figure(draw, height=0.9 + 0.3 * len(shown))
+
+
+def slices(table: pd.DataFrame, label: str) -> Figure:
+    """The parts of the test rows in which the model errs most, the clearest on top."""
+    shown = table.head(MOST_NAMES).iloc[::-1]
+    title = "No part is clearly worse than the rest"
+    if table["is_clear"].any():
+        title = textwrap.fill(f"The error is greatest where {table['segment'].iloc[0]}", NARROW)
+
+    def draw(axes: Axes) -> None:
+        pairs = zip(shown["segment"], shown["rows"], strict=True)
+        names = [f"{segment} ({rows} rows)" for segment, rows in pairs]
+        spread = CLEAR * shown["spread"]
+        axes.barh(names, shown["error"], xerr=spread, color=BLUE, ecolor=ORANGE)
+        axes.plot(shown["elsewhere"], names, "o", color=GREY, markersize=4, clip_on=False)
+        axes.set_xlim(left=0)
+        axes.set_xlabel(label)
+        axes.set_title(title)
+
+    return _figure(draw, height=0.9 + 0.3 * max(len(shown), 1))
 
 
 def _dependence(table: pd.DataFrame) -> str:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import SplitResult, urlsplit
@@ -24,6 +24,9 @@ from bakebook.tables.readers import to_arrow
 RAW = PurePosixPath("data/raw")
 QUERY_RESULT = "query.parquet"
 DATABASES = ("sqlite", "postgresql", "mysql", "mariadb", "mssql", "oracle", "duckdb")
+DOWNLOAD = "NB_MAX_DOWNLOAD"
+MOST_BYTES = 10_000_000_000  # that an address may give
+LOOK_S = 0.2  # how often what came is measured
 FIX_QUERY = "fix the address or the query"
 
 
@@ -52,7 +55,7 @@ def fetched(root: Path, source: str, query: str) -> Iterator[Fetched]:
             raise BadInput(what, "dvc remote modify --local stores passwords outside git")
         else:
             name = PurePosixPath(address.path).name or "table.csv"
-            dvc(root, "get-url", source, str(folder / name))
+            dvc(root, "get-url", source, str(folder / name), fills=folder)
             yield Fetched(folder / name, RAW / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -103,24 +106,47 @@ def track(root: Path, final: PurePosixPath, source: str) -> None:
         dvc(root, "add", str(final))
 
 
-def dvc(root: Path, command: str, *arguments: str) -> None:
-    """Runs a command of DVC. Raises Unreachable when it fails on an address, BadInput otherwise."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", command, *arguments],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = errors[0] if errors else done.stderr.strip()
+def dvc(root: Path, command: str, *arguments: str, fills: Path | None = None) -> None:
+    """Runs a command of DVC that `fills` a folder. Raises Unreachable when it fails on an address,
+    BadInput otherwise, also where the folder grows without end.
+    """
+    pipe = subprocess.PIPE
+    whole = [sys.executable, "-m", "dvc", command, *arguments]
+    with subprocess.Popen(
+        whole, cwd=root, stdout=pipe, stderr=pipe, text=True, encoding="utf-8"
+    ) as process:
+        stderr = _said(process, fills)
+    if process.returncode:
+        errors = [line for line in stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[0] if errors else stderr.strip()
         failure = Unreachable if "url" in command else BadInput
         raise failure(
             f"dvc {command}: {reason.removeprefix('ERROR: ').strip()}",
             "fix it, then run the command again",
         )
+
+
+def _said(process: "subprocess.Popen[str]", fills: Path | None) -> str:
+    """What a process writes to stderr until it ends."""
+    most = int(os.environ.get(DOWNLOAD, MOST_BYTES))
+    while True:
+        try:
+            return process.communicate(timeout=LOOK_S)[1]
+        except subprocess.TimeoutExpired:
+            if fills and _size(fills) > most:
+                process.kill()
+                what = f"the address gives more than {most / 1e6:,.0f} MB"
+                remedy = f"save a part as a file, or set the variable {DOWNLOAD} to more bytes"
+                raise BadInput(what, remedy) from None
+
+
+def _size(folder: Path) -> int:
+    """The bytes of all files in a folder, some of which may go away meanwhile."""
+    total = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def without_secrets(address: str) -> str:
@@ -173,6 +199,9 @@ def _from_files(root: Path, source: str, folder: Path) -> Fetched:
     if within:
         return Fetched(root / within, within)
     given = Path(source).expanduser()
+    if given.exists() and not (given.is_file() or given.is_dir()):
+        what = f"{source} is a device or a pipe, which may have no end"
+        raise BadInput(what, "save it as a file first")
     if given.exists():
         copy = folder / given.resolve().name
         _copy(given, copy)

@@ -133,6 +133,7 @@ class Task(Protocol):
     errors: Plot  # where predictions are wrong
     confidence: Plot  # how far a prediction can be trusted
     importance: Plot  # how much each input matters
+    slices: Plot  # in which part of the rows the errors are greatest
 
     @property
     def plots(self) -> tuple[Plot, ...]:

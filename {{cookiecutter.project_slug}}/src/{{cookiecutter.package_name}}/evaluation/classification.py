@@ -36,6 +36,7 @@ from .class_scores import (
     roc_auc,
 )
 from .importance import importance_plot
+from .slices import slices_plot
 
 MOST_POINTS = 500  # of a curve
 # Where no test row is wrong, no resample has a wrong one either
@@ -92,6 +93,12 @@ def calibration(holdout: Holdout) -> pd.DataFrame:
     is_correct = y_score.argmax(axis=1) == holdout.y
     accuracy, confidence = calibration_curve(is_correct, y_score.max(axis=1), n_bins=BINS)
     return pd.DataFrame({"confidence": confidence, "accuracy": accuracy}).round(6)
+
+
+def wrong(holdout: Holdout) -> np.ndarray:
+    """Whether each row is predicted wrongly (n,): 1.0 or 0.0."""
+    predicted = holdout.model.predict(holdout.X)
+    return np.asarray(predicted != holdout.y.to_numpy(), dtype=np.float64)
 
 
 # What a guess reaches in these says nothing: the shares of the classes are calibrated, and whoever
@@ -155,10 +162,11 @@ class Classification:
         draw=plots.calibration,
     )
     importance = importance_plot(Score(f1_macro, more_is_better=True), scoring_label)
+    slices = slices_plot(wrong, "share of wrong predictions")
 
     @property
     def plots(self) -> tuple[Plot, ...]:
-        return (self.predictions, self.errors, self.confidence, self.importance)
+        return (self.predictions, self.errors, self.confidence, self.importance, self.slices)
 
     def baseline(self, y_train: pd.Series, y_test: pd.Series, schema: Schema) -> dict[str, float]:
         classes = len(schema.classes or ())

@@ -13,6 +13,7 @@ from bakebook.params import Task as TaskName, Threshold
 
 from .. import plots
 from .importance import importance_plot
+from .slices import slices_plot
 
 DECILES = 10
 
@@ -42,6 +43,11 @@ def error_by_decile(holdout: Holdout) -> pd.DataFrame:
     decile = pd.qcut(ranks, min(DECILES, len(rows)), labels=False)
     groups = rows.groupby(decile.rename("decile"))
     return groups.mean().assign(spread=groups["error"].sem().fillna(0)).round(6)
+
+
+def absolute_errors(holdout: Holdout) -> np.ndarray:
+    """How far each prediction is from the truth (n,)."""
+    return np.abs(holdout.y.to_numpy() - holdout.model.predict(holdout.X))
 
 
 def mae(y: np.ndarray, y_pred: np.ndarray, y_score: None) -> float:
@@ -105,10 +111,11 @@ class Regression:
         draw=plots.error_by_decile,
     )
     importance = importance_plot(Score(r2, more_is_better=True), scoring_label)
+    slices = slices_plot(absolute_errors, "mean absolute error")
 
     @property
     def plots(self) -> tuple[Plot, ...]:
-        return (self.predictions, self.errors, self.confidence, self.importance)
+        return (self.predictions, self.errors, self.confidence, self.importance, self.slices)
 
     def baseline(self, y_train: pd.Series, y_test: pd.Series, schema: Schema) -> dict[str, float]:
         y = y_test.to_numpy()
