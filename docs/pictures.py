@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 DEMO = HERE.parent / "build" / "demo" / "wine-cultivars"
 PICTURES = HERE / "pictures"
 PORT = 18020
+IDENTITY = ["-c", "user.name=Bakebook", "-c", "user.email=demo@example.com", "-c", "commit.gpgsign=false"]
 PLACES = {
     "ingest": (0, 0), "validate": (1, 0), "prepare": (2, 0), "train": (3, 0),
     "export": (4, 0.55), "evaluate": (4, -0.55), "describe": (5, 0),
@@ -76,7 +77,8 @@ def with_own_column(folder: Path) -> Path:
     readme = (HERE.parent / "README.md").read_text(encoding="utf-8")
     code = readme.partition("```python\n")[2].partition("```")[0]
     (project / "src" / "wine_cultivars" / "columns.py").write_text(code, encoding="utf-8")
-    subprocess.run([program("dvc"), "repro", "--quiet"], cwd=project, env=variables(project), check=True)
+    for command in ([program("dvc"), "repro", "--quiet"], ["git", *IDENTITY, "commit", "-qam", "A column of our own"]):
+        subprocess.run(command, cwd=project, env=variables(project), check=True)
     return project
 
 
@@ -120,10 +122,10 @@ def runs_page(project: Path) -> None:
 
 
 def comparison(project: Path) -> None:
-    """What `nb compare` prints of the last commit and the two experiments."""
+    """What `nb compare` prints of the last two commits and an experiment."""
     told = variables(project) | {"COLUMNS": "160", "NO_COLOR": "1"}
     asked = [program("dvc"), "exp", "list", "--name-only"]
-    command = ["nb", "compare", "HEAD", *said(asked, project, told).split()]
+    command = ["nb", "compare", "HEAD~1", "HEAD", said(asked, project, told).split()[0]]
     printed = said([program("nb"), *command[1:]], project, told)
     text = html.escape(f"$ uv run {' '.join(command)}\n{printed}")
     page(f"<pre style='font-size:14px'>{text}</pre>", PICTURES / "compare.png", "1580,480")
@@ -144,7 +146,7 @@ def exploration(project: Path) -> None:
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     figures = [data["image/png"] for data in outputs if "image/png" in data]
     shown = "".join(f"<img style='width:49%;vertical-align:top' src='data:image/png;base64,{one.strip()}'>" for one in figures)
-    page(shown, PICTURES / "explore.png", "870,1060")
+    page(shown, PICTURES / "explore.png", "870,720")
 
 
 def page(body: str, target: Path, size: str) -> None:

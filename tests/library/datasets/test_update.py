@@ -148,6 +148,13 @@ def test_a_renamed_column_keeps_everything_that_was_said_of_it(project: Project)
     assert '"column": "postal code", "regex": "^0"}, "notes": "Ana"' in "".join(suite_lines(project))
 
 
+def test_the_marker_of_a_renamed_column_follows_it(project: Project) -> None:
+    project.params["ingest"]["missing"].append("zip=00000")
+    updated(project, people().rename(columns={"zip": "postal code"}))
+    assert project.params["ingest"]["missing"] == ["", "postal code=00000"]
+    assert params(project).replace("postal code", "zip") == PARAMS.replace("['']", "['', zip=00000]")
+
+
 def test_an_added_column_gets_a_role_and_expectations_below_the_others(project: Project) -> None:
     table = people()
     table["visits"] = np.arange(60) % 7

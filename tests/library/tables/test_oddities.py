@@ -15,7 +15,7 @@ def test_a_number_far_from_the_rest_that_repeats_is_shown(marker: float) -> None
     values[::20] = marker
     (said,) = oddities(pd.DataFrame({"heat": values}))
     assert said.startswith(f"look at 'heat': 5% of 'heat' are {marker:g}, far from all other values")
-    assert f"--missing {marker:g}" in said
+    assert f"--missing 'heat={marker:g}'" in said
 
 
 def test_numbers_as_they_are_are_not_shown() -> None:

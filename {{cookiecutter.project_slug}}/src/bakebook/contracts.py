@@ -32,9 +32,14 @@ class ReadOptions(Contract):
     skip_rows: int = 0  # above the header
     header_rows: int = 1
     footer_rows: int = 0  # below the table
-    missing: tuple[str, ...] = ("",)
+    missing: tuple[str, ...] = ("",)  # markers; `age=-1` is one in the column age only
     # Dtype of each column; empty: every column is text
     columns: dict[str, str] = Field(default_factory=dict)
+
+    def of(self, column: str) -> "ReadOptions":
+        """The options of one column: its own markers count there as those of all columns do."""
+        markers = tuple(marker.removeprefix(f"{column}=") for marker in self.missing)
+        return self.model_copy(update={"missing": markers})
 
 
 class Input(Contract):

@@ -60,7 +60,9 @@ def use(
     ] = "",
     missing: Annotated[
         list[str] | None,
-        typer.Option(help="A missing-value marker, such as -200; may be repeated."),
+        typer.Option(
+            help="A missing-value marker: -200, or age=-1 in one column; may be repeated."
+        ),
     ] = None,
     dtype: Annotated[
         list[str] | None,

@@ -84,7 +84,7 @@ def _reason(
     if dtype == IGNORE:
         return ""
     try:
-        values = convert(simplify(table[new]), dtype, options, new)
+        values = convert(simplify(table[new]), dtype, options.of(new), new)
     except (WrongValue, BadInput):
         return ""
     if earlier is not None and old in earlier and _are_same(earlier[old], values.to_pandas()):

@@ -87,7 +87,8 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
     for assignment in request.dtypes:
         name, _, dtype = assignment.rpartition("=")
         dtypes[name] = dtype
-    markers = [*(() if changes is None else ingest["missing"]), *request.missing]
+    known = () if changes is None else ingest["missing"]
+    markers = [*(_marker_now(str(one), changes) for one in known), *request.missing]
     options = infer_dtypes(written, detected, target, markers, dtypes, request.decimal)
     unread = unread_numbers(written, options)
     unread = {name: reason for name, reason in unread.items() if name not in dtypes}
@@ -112,6 +113,12 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
         reason = "the key of the group split, which new rows do not share"
         roles[split.by] = Proposal("identifier", reason)
     return Understood(table, options, target, task, split, roles, changes, notes)
+
+
+def _marker_now(marker: str, changes: Changes | None) -> str:
+    """A marker, under the new name of the one column that it is of."""
+    name, is_own, value = marker.rpartition("=")
+    return f"{changes.now(name)}={value}" if changes and is_own else marker
 
 
 def _detected(place: Path, request: Request, target: str) -> tuple[ReadOptions, list[str]]:

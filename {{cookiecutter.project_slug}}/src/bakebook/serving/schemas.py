@@ -5,6 +5,7 @@ input, under the column's own name.
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Annotated, Any
 
 from annotated_types import Interval, MaxLen
@@ -120,34 +121,35 @@ def _meanings(signature: Signature) -> dict[str, Callable[[object], object]]:
     """What a value of an input means where it may be text, or a number that stands for a missing
     one.
     """
-    markers = frozenset(signature.reading.missing)
-    folded_markers = frozenset(map(fold, markers))
-    numbers = frozenset(float(one) for one in markers if NUMERIC_MARKER.fullmatch(one))
-
-    def of_text(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        text = value.strip()
-        return None if text in markers else text
-
-    def of_folded(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        text = fold(value)
-        return None if text in folded_markers else text
-
-    def of_number(value: object) -> object:
-        return None if value in numbers else value
-
     found: dict[str, Callable[[object], object]] = {}
     for column in signature.inputs:
+        markers = frozenset(signature.reading.of(column.name).missing)
+        numbers = frozenset(float(one) for one in markers if NUMERIC_MARKER.fullmatch(one))
         if signature.reading.columns[column.name] == FOLDED:
-            found[column.name] = of_folded
+            found[column.name] = partial(_of_folded, frozenset(map(fold, markers)))
         elif column.role in ("categorical", "text"):
-            found[column.name] = of_text
+            found[column.name] = partial(_of_text, markers)
         elif column.role == "numeric" and numbers:
-            found[column.name] = of_number
+            found[column.name] = partial(_of_number, numbers)
     return found
+
+
+def _of_text(markers: frozenset[str], value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    return None if text in markers else text
+
+
+def _of_folded(markers: frozenset[str], value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    text = fold(value)
+    return None if text in markers else text
+
+
+def _of_number(markers: frozenset[float], value: object) -> object:
+    return None if value in markers else value
 
 
 def describe(column: Input, minimum: object = None, maximum: object = None) -> str:

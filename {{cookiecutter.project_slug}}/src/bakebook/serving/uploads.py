@@ -55,7 +55,7 @@ def converted(
         name = column.name
         dtype = options.columns[name]
         try:
-            values = convert(simplify(columns[name]), dtype, options, name)
+            values = convert(simplify(columns[name]), dtype, options.of(name), name)
             found[name] = _values(values, column.role)
         except WrongValue as error:
             example = f" (for example {_example(dtype, options)})" if error.is_malformed else ""

@@ -2,7 +2,7 @@
 decimal separator, dates.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -74,6 +74,7 @@ def infer_dtypes(
                 f"the table has no column '{name}'",
                 did_you_mean(name, table.column_names) or "fix --dtype",
             )
+    _check_markers(markers := list(markers), table.column_names)
     distinct = {name: _distinct(table[name]) for name in table.column_names if is_text(table[name])}
     options = options.model_copy(update={"missing": _markers(distinct, markers)})
     options = options.model_copy(update={"decimal": decimal or _decimal(distinct, options)})
@@ -82,8 +83,9 @@ def infer_dtypes(
         if name in known:
             columns[name] = known[name]
         elif name in distinct:
-            dtype = _dtype_of_texts(distinct[name], options, is_target=name == target)
-            _refuse_two_orders(name, distinct[name], dtype, options)
+            own = options.of(name)
+            dtype = _dtype_of_texts(distinct[name], own, is_target=name == target)
+            _refuse_two_orders(name, distinct[name], dtype, own)
             columns[name] = dtype
         else:
             columns[name] = _dtype_of_values(table[name])
@@ -106,6 +108,16 @@ def _markers(distinct: Mapping[str, pa.Array], given: Iterable[str]) -> tuple[st
     given = list(given)
     usual = [marker for marker in MARKERS if marker in found or marker in given]
     return (*usual, *(marker for marker in given if marker not in MARKERS))
+
+
+def _check_markers(markers: Iterable[str], names: Sequence[str]) -> None:
+    """Raises BadInput for the marker of a column whose name is misspelt."""
+    for marker in markers:
+        name, is_own, _ = marker.rpartition("=")
+        remedy = did_you_mean(name, names) if is_own and name not in names else ""
+        if remedy:
+            what = f"the table has no column '{name}', of which '{marker}' is a marker"
+            raise BadInput(what, remedy)
 
 
 def _share(values: pa.Array, pattern: str) -> float:
@@ -152,7 +164,8 @@ def unread_numbers(table: pa.Table, options: ReadOptions) -> dict[str, str]:
     for name, dtype in options.columns.items():
         if dtype != "text" or not is_text(table[name]):
             continue
-        values = without_markers(pa.chunked_array([_some(_distinct(table[name]))]), options)
+        distinct = pa.chunked_array([_some(_distinct(table[name]))])
+        values = without_markers(distinct, options.of(name))
         values = values.drop_null()
         numbers, units = plain(values, options.decimal)
         is_code = _share(values, CODE) > 0 or _share(values, LONG_NUMBER) > 0

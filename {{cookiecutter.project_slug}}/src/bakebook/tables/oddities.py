@@ -39,7 +39,7 @@ def _far_from_the_rest(name: str, values: pd.Series) -> Iterator[str]:
         distance = min(abs(float(rest.min()) - value), abs(float(rest.max()) - value))
         if width > 0 and distance > FAR * width:
             what = f"{share:.0%} of '{name}' are {value:g}, far from all other values"
-            yield f"look at '{name}': {what} (--missing {value:g}, if they are gaps)"
+            yield f"look at '{name}': {what} (--missing '{name}={value:g}', if they are gaps)"
 
 
 def _words(name: str, values: pd.Series) -> Iterator[str]:
@@ -59,5 +59,5 @@ def _words(name: str, values: pd.Series) -> Iterator[str]:
         if marker in by_folded and len(by_folded) > 2:
             word = by_folded[marker][0]
             question = f"does '{word}' mean that the value is missing?"
-            yield f"look at '{name}': {question} (--missing '{word}')"
+            yield f"look at '{name}': {question} (--missing '{name}={word}')"
             break

@@ -71,7 +71,7 @@ def typed(table: pa.Table, options: ReadOptions, source_name: str) -> pd.DataFra
         if dtype == IGNORE:
             continue
         where = f"{source_name}, column '{name}'"
-        columns[name] = convert(table[name], dtype, options, where).to_pandas()
+        columns[name] = convert(table[name], dtype, options.of(name), where).to_pandas()
         table = table.drop_columns([name])  # frees its memory
     return pd.DataFrame(columns)
 
