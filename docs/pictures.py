@@ -145,7 +145,9 @@ def exploration(project: Path) -> None:
         cells = json.loads(done.read_text(encoding="utf-8"))["cells"]
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     figures = [data["image/png"] for data in outputs if "image/png" in data]
-    shown = "".join(f"<img style='width:49%;vertical-align:top' src='data:image/png;base64,{one.strip()}'>" for one in figures)
+    shown = "".join(
+        f"<img style='width:49%;vertical-align:top' src='data:image/png;base64,{one.strip()}'>" for one in figures
+    )
     page(shown, PICTURES / "explore.png", "870,720")
 
 

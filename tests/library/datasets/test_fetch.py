@@ -43,9 +43,9 @@ def address() -> Iterator[str]:
 
 def test_an_address_that_gives_no_end_is_left(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DOWNLOAD, "5000000")
-    with pytest.raises(BadInput, match="the address gives more than 5 MB") as caught:
-        with fetched(tmp_path, f"{address}/rows.csv", ""):
-            pass
+    told = pytest.raises(BadInput, match="the address gives more than 5 MB")
+    with told as caught, fetched(tmp_path, f"{address}/rows.csv", ""):
+        pass
     assert f"set the variable {DOWNLOAD} to more bytes" in str(caught.value)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -63,6 +63,6 @@ def test_what_is_no_file_is_not_read(kind: str, tmp_path: Path) -> None:
     if kind == "pipe":
         source = tmp_path / "pipe"
         os.mkfifo(source)
-    with pytest.raises(BadInput, match="is a device or a pipe, which may have no end → save it as a file first"):
-        with fetched(tmp_path, str(source), ""):
-            pass
+    said = "is a device or a pipe, which may have no end → save it as a file first"
+    with pytest.raises(BadInput, match=said), fetched(tmp_path, str(source), ""):
+        pass
