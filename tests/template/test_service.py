@@ -210,6 +210,20 @@ def test_a_value_that_is_none_of_the_column_is_refused_and_not_repeated(served: 
     assert b"111111" not in answer.body
 
 
+def test_what_is_sent_before_anybody_is_known_is_small(served: Service) -> None:
+    assert served.ask("/login", b"token=" + b"%41" * 2_000).status == 413
+    assert served.ask("/label", b"id=" + b"a" * 200_000).status == 413
+
+
+def test_a_row_of_very_many_fields_is_refused_at_once(served: Service) -> None:
+    many = json.dumps(row(served) | {f"more {number}": 1 for number in range(300_000)})
+    answer = served.ask("/predict", many.encode())
+    assert answer.status == 422 and "a row has 300013 fields, and the model 13 inputs" in answer.body.decode()
+    twice = json.dumps(row(served))[:-1] + ', "hue": 1' * 300_000 + "}"
+    assert "the field is given twice" in served.ask("/predict", twice.encode()).body.decode()
+    assert served.ask("/health/live").status == 200
+
+
 def test_a_field_is_given_once_and_no_other_is(served: Service) -> None:
     good = row(served)
     twice = json.dumps(good)[:-1].encode() + b', "hue": 1}'
@@ -537,7 +551,10 @@ def test_a_database_that_is_away_is_said_and_comes_back(
             said = service.ask("/predict", one)
             assert said.status == 503 and said.headers["retry-after"]
             assert service.ask("/health/live").status == 200
+            assert service.ask("/health/ready").status == 503  # although it can be read
+            assert os.name == "nt" or (worked / "service").stat().st_mode & 0o777 == 0o700
         assert service.ask("/predict", one).status == 200
+        assert service.ask("/health/ready").status == 200
     with serving(worked, environment, DATABASE_URL=postgres.address) as service:
         assert service.ask("/predict", one).status == 200
         postgres.stop()

@@ -1,5 +1,6 @@
 """What a backup is, and what it is not."""
 
+import os
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -16,6 +17,19 @@ from bakebook.errors import BadInput
 
 def store_at(path: Path) -> Store:
     return Store(f"sqlite:///{path}")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_nobody_else_reads_a_database_or_its_backup(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        with closing(store_at(tmp_path / "service.db")) as store:
+            upgrade(store)
+            back_up(store, tmp_path / "copy.db")
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert {"service.db", "copy.db"} <= set(modes) and set(modes.values()) == {0o600}
 
 
 def test_another_sqlite_file_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from bakebook.serving.csv_uploads import CsvTable
 from bakebook.serving.problems import WrongRows
 from bakebook.serving.schemas import Rows
 from bakebook.serving.upload_formats import open_table
+from bakebook.tables.dtypes import unique
 from bakebook.tables.values import GREATEST_FLOAT32
 
 
@@ -74,6 +75,12 @@ def test_a_missing_value_and_an_unseen_category_are_accepted() -> None:
 def test_a_field_that_is_given_twice_is_refused(body: bytes) -> None:
     with pytest.raises(WrongRows, match="given twice"):
         Rows(PLAIN, most=2).read(body)
+
+
+def test_very_many_equal_names_of_a_header_are_told_apart_at_once() -> None:
+    names = unique(["x", "y", "x (2)"] + ["x"] * 100_000)
+    assert names[:6] == ["x", "y", "x (2)", "x (3)", "x (4)", "x (5)"]
+    assert len(set(names)) == 100_003
 
 
 @pytest.mark.parametrize("size", [GREATEST_FLOAT32, -GREATEST_FLOAT32])

@@ -16,7 +16,7 @@ def opened_store() -> "Iterator[Store]":
 
     found = settings.read()
     if not found.database_url:
-        found.state.mkdir(parents=True, exist_ok=True)
+        found.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = Store(found.database)
     try:
         yield store

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import sqlalchemy as sa
 from pydantic_core import from_json, to_json
@@ -10,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, TimeoutError as PoolTimeo
 
 from bakebook.errors import NoSpace, Unreachable, first_line, out_of_space
 
+OWNER_ONLY = 0o600
 TIMEOUT_S = 2.0  # for a database that is locked or does not answer
 
 
@@ -67,6 +69,9 @@ def _sqlite_engine(url: str, synchronous: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
+        file = Path(engine.url.database or "")
+        if file.is_file() and not file.stat().st_size:  # new: nobody else reads inputs and tokens
+            file.chmod(OWNER_ONLY)
         for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 

@@ -4,6 +4,7 @@ pydantic.
 
 import contextlib
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from bakebook.contracts import Input, Signature
 from bakebook.models.columns import Columns as OwnColumns
 from bakebook.models.encoding import encode
 
+# Where a model may find data beside itself: nowhere, or it could read the service's own files
+OTHER_FILES = "session.model_external_initializers_file_folder_path"
 Columns = Mapping[str, Sequence[object] | np.ndarray]  # the values of each input, (n,)
 
 
@@ -51,6 +54,7 @@ class Model:
         options.intra_op_num_threads = (
             1  # more threads wait for each other, spinning, for longer than a row takes
         )
+        options.add_session_config_entry(OTHER_FILES, os.devnull)
         self._session = onnxruntime.InferenceSession(
             onnx, options, providers=["CPUExecutionProvider"]
         )

@@ -167,8 +167,10 @@ async def live() -> dict[str, str]:
 
 @router.get("/health/ready", responses=documented(503))
 def ready(service: TheService) -> dict[str, str]:
-    """Whether a prediction would be answered now: a model is loaded, and the database answers."""
-    service.store.version()
+    """Whether a prediction would be answered now: a model is loaded, the database answers, and it
+    stored the last one.
+    """
+    service.check()
     return {"status": "ok", "model_version": service.served.version}
 
 

@@ -16,6 +16,7 @@ from bakebook.serving.metrics import Metrics
 from bakebook.settings import Settings
 
 FILE_PATH = "/predict/file"
+FORM_BYTES = {"/login": 4_000, "/label": 100_000}  # whoever asks is not known yet, or sends ids
 BODY_TIMEOUT_S = 10.0
 FILE_TIMEOUT_S = 60.0
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
@@ -85,7 +86,8 @@ class Middleware:
     def _body(self, path: str, receive: Receive) -> "Body":
         if path == FILE_PATH:
             return Body(receive, self.max_file, FILE_TIMEOUT_S)
-        return Body(receive, self.max_body, BODY_TIMEOUT_S)
+        most = min(self.max_body, FORM_BYTES.get(path, self.max_body))
+        return Body(receive, most, BODY_TIMEOUT_S)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route: Any = scope.get("route")

@@ -3,8 +3,11 @@ before its commit.
 """
 
 import asyncio
+import math
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +23,7 @@ from bakebook.serving.schemas import Row
 FEW_ROWS = 50
 MOST_WAITING = 1000  # requests
 MOST_TOGETHER = 64  # requests in one transaction
+FAILURE_LASTS_S = 10.0  # in which a prediction that could not be stored says that none can be
 DATABASE_TIMEOUT_S = 3.0  # after which a request is told that the database is away
 ROWS_PER_S = 1000  # by which the timeout grows
 
@@ -53,6 +57,7 @@ class Predictor:
         self._store = store
         self._waiting: list[_Waiting] = []
         self._worker: asyncio.Task[None] | None = None
+        self._failed_at = -math.inf  # when the last commit failed, by time.monotonic
         self._database_thread = ThreadPoolExecutor(1, "database")
         # Not those of file uploads, which wait for these
         self._model_threads = ThreadPoolExecutor(2, "model")
@@ -64,7 +69,8 @@ class Predictor:
         loop = asyncio.get_running_loop()
         if len(job.rows) > FEW_ROWS:
             rows = await loop.run_in_executor(self._model_threads, _predict, job)
-            await self._store_in_thread(rows)
+            with self._watched():
+                await self._store_in_thread(rows)
             return await loop.run_in_executor(self._model_threads, _answers, rows)
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded("too many requests are waiting", "send it again later")
@@ -73,6 +79,12 @@ class Predictor:
         if not self._worker or self._worker.done():
             self._worker = asyncio.create_task(self._answer_waiting())
         return await waiting.answer
+
+    def check(self) -> None:
+        """Raises Unreachable where the last prediction could not be stored, some seconds ago."""
+        if time.monotonic() - self._failed_at < FAILURE_LASTS_S:
+            what = "the database did not store the last prediction"
+            raise Unreachable(what, "see its log and its disk")
 
     def close(self) -> None:
         for threads in (self._database_thread, self._model_threads):
@@ -86,8 +98,9 @@ class Predictor:
             predicted = _predict_each([one for one in together if not one.answer.done()])
             rows = [row for _, some in predicted for row in some]
             try:
-                if not self._store.add_predictions_now(rows):
-                    await self._store_in_thread(rows)
+                with self._watched():
+                    if not self._store.add_predictions_now(rows):
+                        await self._store_in_thread(rows)
             except Exception as error:
                 for waiting, _ in predicted:
                     _fail(waiting, error)
@@ -96,6 +109,16 @@ class Predictor:
                     if not waiting.answer.done():  # the caller may have left
                         waiting.answer.set_result(_answers(some))
             await asyncio.sleep(0)  # sends these answers before the next transaction
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Remembers whether the commit in this block failed."""
+        try:
+            yield
+        except Exception:
+            self._failed_at = time.monotonic()
+            raise
+        self._failed_at = -math.inf
 
     async def _store_in_thread(self, rows: list[Stored]) -> None:
         """Commits in a thread, which may have to wait for the database."""

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from annotated_types import Interval, MaxLen
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, conlist
+from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from bakebook.contracts import Example, Input, Signature
@@ -21,6 +22,7 @@ from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE, NUMERIC_MARK
 Row = dict[str, object]  # the values of one row, by input
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 MOST_FAULTS = 20  # that an answer names
+LARGE_BODY = 64_000  # bytes, from which the fields are counted first
 MOST_LEVELS = 20  # that a description names
 FOLDED = "folded"  # the dtype of texts whose case, accents and blanks mean nothing
 
@@ -80,12 +82,27 @@ class Rows:
     def read(self, body: bytes) -> tuple[list[Row], bool]:
         """The rows of a JSON object (one) or list (many), and whether it was a list."""
         is_list = body.lstrip(b" \t\r\n").startswith(b"[")
+        if len(body) > LARGE_BODY:
+            self._refuse_wide_rows(body)
         try:
             found = self._many.validate_json(body) if is_list else [self._one.validate_json(body)]
         except ValidationError as error:
             raise WrongRows(faults(error)) from None
         _without_duplicates.decode(body.decode())
         return found, is_list
+
+    def _refuse_wide_rows(self, body: bytes) -> None:
+        """Raises WrongRows for a row of far more fields than inputs: pydantic would make an error
+        of each.
+        """
+        try:
+            found = from_json(body)
+        except ValueError:
+            return  # which validation says better
+        most = len(self.names) + MOST_FAULTS
+        for row in found if isinstance(found, list) else [found]:
+            if isinstance(row, dict) and len(row) > most:
+                raise wrong(f"a row has {len(row)} fields, and the model {len(self.names)} inputs")
 
     def check(self, rows: Sequence[Row], first: int = 0) -> list[Row]:
         """Rows of a file or form, which have Python's values already; `first` is the number of the
@@ -213,12 +230,11 @@ def _field_type(column: Input, dtype: str, examples: Iterable[Example]) -> Any:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) == len(names):
-        return
-    for name in names:
-        if names.count(name) > 1:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
             raise wrong("the field is given twice", name)
+        seen.add(name)
 
 
 _without_duplicates = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)

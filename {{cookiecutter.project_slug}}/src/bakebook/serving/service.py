@@ -56,7 +56,7 @@ class Service:
         """Verifies and loads the newest model, or loads the last verified one. Raises why there is
         none.
         """
-        self.settings.state.mkdir(parents=True, exist_ok=True)
+        self.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         backup.upgrade(self.store)
         self.access.refresh()
         with contextlib.suppress(BadInput):  # the model that served last need not be verified again
@@ -73,6 +73,11 @@ class Service:
     def close(self) -> None:
         self._predictor.close()
         self.store.close()
+
+    def check(self) -> None:
+        """Raises Unreachable where the database does not answer or did not store a prediction."""
+        self.store.version()
+        self._predictor.check()
 
     def poll(self) -> None:
         """Takes another verified model between two requests, and logs one that is refused."""

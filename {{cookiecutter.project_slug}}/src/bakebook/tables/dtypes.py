@@ -65,13 +65,13 @@ def unique(header: Iterable[object]) -> list[str]:
     second x.
     """
     found: dict[str, None] = {}
+    counts: dict[str, int] = {}  # so that many equal names take no longer than others
     for number, given in enumerate(header, start=1):
         base = as_text(given).strip() or f"column {number}"
         name = base
-        count = 1
         while name in found:
-            count += 1
-            name = f"{base} ({count})"
+            counts[base] = counts.get(base, 1) + 1
+            name = f"{base} ({counts[base]})"
         found[name] = None
     return list(found)
 
