@@ -263,5 +263,5 @@ def test_the_page_of_plots_shows_the_figures_without_a_network(worked: Path, run
     page.goto((worked / "dvc_plots" / "index.html").as_uri())
     assert page.get_by_text("The interactive charts need a network").is_visible()
     loaded = page.evaluate("[...document.images].filter(one => one.complete && one.naturalWidth > 100).length")
-    assert loaded == 4
+    assert loaded == 5
     page.close()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MOST_PARAMS = 100  # that MLflow accepts in one request
 MOST_METRICS = 1000
+RACE_S = 0.1  # until another run has recorded its dataset
 LOGGED_FOLDERS = ("models/", "reports/")
 MODEL_TAG = "model_md5"
 FAILED_TAG = "failed_stage"
@@ -122,7 +123,7 @@ def inherit(client: "MlflowClient", earlier: "Run", run: "Run") -> None:
     ]
     client.log_batch(run_id, metrics=metrics, tags=tags)
     if earlier.inputs:
-        client.log_inputs(run_id, earlier.inputs.dataset_inputs)
+        _log_inputs(client, run_id, earlier.inputs.dataset_inputs)
     if client.list_artifacts(earlier.info.run_id):  # the folder of artifacts may have been emptied
         with tempfile.TemporaryDirectory() as folder:
             copied = client.download_artifacts(earlier.info.run_id, "", folder)
@@ -191,7 +192,24 @@ def _log_datasets(client: "MlflowClient", run_id: str, project: Project, stage: 
         if path.startswith("data/") and path.endswith(".parquet"):
             inputs.append(_dataset(project.root, path, stage))
     if inputs:
+        _log_inputs(client, run_id, inputs)
+
+
+def _log_inputs(
+    client: "MlflowClient", run_id: str, inputs: "list[DatasetInput]", tries: int = 5
+) -> None:
+    """Logs datasets; again where another run records the same one in this very moment, which a
+    database refuses and MLflow does not expect.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
         client.log_inputs(run_id, inputs)
+    except MlflowException as error:
+        if tries == 1 or "unique constraint" not in str(error).lower():
+            raise
+        time.sleep(RACE_S)
+        _log_inputs(client, run_id, inputs, tries - 1)
 
 
 def _dataset(root: Path, path: str, stage: str) -> "DatasetInput":
