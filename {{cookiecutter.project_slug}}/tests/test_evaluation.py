@@ -18,7 +18,7 @@ from bakebook.models.task import Holdout
 from bakebook.params import Threshold
 
 from {{cookiecutter.package_name}} import features, plots
-from {{cookiecutter.package_name}}.evaluation import class_scores, scores
+from {{cookiecutter.package_name}}.evaluation import class_scores, scores, slices
 
 REPORT = SplitReport(train_rows=60, test_rows=60, rows_without_target=0)
 TREES = {"classification": DecisionTreeClassifier, "regression": DecisionTreeRegressor}
@@ -215,6 +215,14 @@ def test_of_many_parts_none_seems_clearly_worse_by_chance() -> None:
     task = scores.task_of("classification")
     found = [task.slices.table(chance_and_a_bad_colour(200 + n, of_red=0.1)) for n in range(100)]
     assert sum(bool(rows["is_clear"].any()) for rows in found) <= 10
+
+
+def test_a_part_in_which_every_row_is_wrong_comes_first() -> None:
+    bad = chance_and_a_bad_colour(600, of_red=0.5)
+    errors = np.asarray(bad.X["colour"] == "red", dtype=np.float64)
+    first = slices.worst(bad, errors=lambda _: errors).iloc[0]
+    assert (first["segment"], first["error"], first["spread"]) == ("colour = red", 1.0, 0.0)
+    assert first["is_clear"]
 
 
 def test_too_few_rows_have_no_parts(table: pd.DataFrame, schema: Schema) -> None:

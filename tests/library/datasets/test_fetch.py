@@ -50,6 +50,13 @@ def test_an_address_that_gives_no_end_is_left(address: str, tmp_path: Path, monk
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
+def test_a_limit_that_is_no_number_is_named(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DOWNLOAD, "10GB")
+    told = pytest.raises(BadInput, match=f"{DOWNLOAD} is '10GB', not a whole number → set it to 10000000000 or more")
+    with told, fetched(tmp_path, f"{address}/short.csv", ""):
+        pass
+
+
 def test_an_address_that_ends_is_fetched(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DOWNLOAD, "5000000")
     with fetched(tmp_path, f"{address}/short.csv", "") as found:

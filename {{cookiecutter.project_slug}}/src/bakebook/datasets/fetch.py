@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from bakebook.errors import BadInput, Unreachable, first_line
 from bakebook.paths import STATE
-from bakebook.tables.readers import to_arrow
+from bakebook.tables.readers import limit, to_arrow
 
 RAW = PurePosixPath("data/raw")
 QUERY_RESULT = "query.parquet"
@@ -110,12 +110,13 @@ def dvc(root: Path, command: str, *arguments: str, fills: Path | None = None) ->
     """Runs a command of DVC that `fills` a folder. Raises Unreachable when it fails on an address,
     BadInput otherwise, also where the folder grows without end.
     """
+    most = limit(DOWNLOAD, MOST_BYTES)
     pipe = subprocess.PIPE
     whole = [sys.executable, "-m", "dvc", command, *arguments]
     with subprocess.Popen(
         whole, cwd=root, stdout=pipe, stderr=pipe, text=True, encoding="utf-8"
     ) as process:
-        stderr = _said(process, fills)
+        stderr = _said(process, fills, most)
     if process.returncode:
         errors = [line for line in stderr.splitlines() if line.startswith("ERROR")]
         reason = errors[0] if errors else stderr.strip()
@@ -126,9 +127,10 @@ def dvc(root: Path, command: str, *arguments: str, fills: Path | None = None) ->
         )
 
 
-def _said(process: "subprocess.Popen[str]", fills: Path | None) -> str:
-    """What a process writes to stderr until it ends."""
-    most = int(os.environ.get(DOWNLOAD, MOST_BYTES))
+def _said(process: "subprocess.Popen[str]", fills: Path | None, most: int) -> str:
+    """What a process writes to stderr until it ends. Raises BadInput where the folder that it fills
+    has more than `most` bytes.
+    """
     while True:
         try:
             return process.communicate(timeout=LOOK_S)[1]

@@ -74,7 +74,8 @@ def infer_dtypes(
                 f"the table has no column '{name}'",
                 did_you_mean(name, table.column_names) or "fix --dtype",
             )
-    _check_markers(markers := list(markers), table.column_names)
+    markers = list(markers)
+    _check_markers(markers, table.column_names)
     distinct = {name: _distinct(table[name]) for name in table.column_names if is_text(table[name])}
     options = options.model_copy(update={"missing": _markers(distinct, markers)})
     options = options.model_copy(update={"decimal": decimal or _decimal(distinct, options)})

@@ -105,6 +105,14 @@ def to_arrow(table: pd.DataFrame) -> pa.Table:
     return pa.table(columns)
 
 
+def limit(variable: str, usual: int) -> int:
+    """The limit that a variable raises, or the usual one. Raises BadInput where it is no number."""
+    given = os.environ.get(variable, str(usual))
+    if not given.isdecimal():
+        raise BadInput(f"{variable} is '{given}', not a whole number", f"set it to {usual} or more")
+    return int(given)
+
+
 def _text_or_none(value: object) -> str | None:
     is_missing = value is None or value != value
     return None if is_missing else as_text(value)
@@ -132,7 +140,7 @@ def _whole(content: IO[bytes] | gzip.GzipFile, path: Path) -> io.BytesIO:
     kilobytes can unpack to more than a machine holds.
     """
     most = max(MOST_TIMES * path.stat().st_size, MOST_BYTES)
-    most = int(os.environ.get(UNPACKED, most))
+    most = limit(UNPACKED, most)
     found = io.BytesIO()
     while block := content.read(BLOCK_BYTES):
         found.write(block)
@@ -191,7 +199,7 @@ READERS: dict[str, Callable[[IO[bytes], str, ReadOptions], pa.Table]] = {
 
 
 def _check_width(name: str, columns: int) -> None:
-    most = int(os.environ.get(WIDTH, MOST_COLUMNS))
+    most = limit(WIDTH, MOST_COLUMNS)
     if columns > most:
         what = f"{name} has {columns:,} columns, and more than {most:,} are rarely meant"
         raise BadInput(what, f"choose the columns, or set the variable {WIDTH} to more")

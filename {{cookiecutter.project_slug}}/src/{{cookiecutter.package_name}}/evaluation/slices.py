@@ -1,5 +1,6 @@
 """Where a model errs most: for each input, the part of the test rows with the greatest error."""
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
@@ -88,9 +89,14 @@ def _difference(
 
 
 def _clearness(row: Found) -> float:
-    """The difference in standard errors."""
+    """The difference in standard errors: infinite where all rows inside and all outside are alike,
+    and it is worse inside.
+    """
     _, _, error, elsewhere, spread = row
-    return (error - elsewhere) / spread if spread else error - elsewhere
+    gap = error - elsewhere
+    if spread:
+        return gap / spread
+    return math.inf if gap > 0 else gap
 
 
 def _parts(column: Input, X: pd.DataFrame) -> Iterator[Part]:
