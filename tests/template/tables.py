@@ -295,9 +295,11 @@ def a_leak_and_duplicates(folder: Path) -> Table:
 def parquet(folder: Path) -> Table:
     frame = rows()
     frame["when"], frame["flag"] = pd.date_range("2024-01-01", periods=len(frame), freq="D"), frame["a"] > 0.5
-    frame.to_parquet(folder / "table.parquet")
+    sizes = pd.Categorical(pd.cut(frame["b"], 3, labels=["small", "medium", "large"]), ordered=True)
+    frame.assign(size=sizes).to_parquet(folder / "table.parquet")
     dtypes = {"when": "datetime", "flag": "boolean"}
-    return Table(str(folder / "table.parquet"), reading={"file_format": "parquet"}, dtypes=dtypes)
+    place = str(folder / "table.parquet")
+    return Table(place, reading={"file_format": "parquet"}, dtypes=dtypes, roles={"size": "categorical"})
 
 
 @table

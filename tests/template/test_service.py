@@ -466,7 +466,7 @@ def test_a_bad_model_never_takes_the_place_of_a_good_one(
     after = put(worked, two_models[1])
     with serving(worked, environment) as service:
         assert service.ask("/predict", one).json["model_version"] == after
-        back = run(worked, "nb", "rollback")
+        back = run(worked, "nb", "rollback", "--why", "too many complaints")
         assert f"model {version} serves again" in back.stdout, back.stderr
         assert until(lambda: service.ask("/predict", one).json["model_version"] == version)
         time.sleep(1)
@@ -475,6 +475,9 @@ def test_a_bad_model_never_takes_the_place_of_a_good_one(
         assert again.returncode == 2 and f"(kept: {after}) → nb rollback VERSION" in again.stderr
         assert run(worked, "nb", "rollback", after).returncode == 0
         assert until(lambda: service.ask("/predict", one).json["model_version"] == after)
+        first, second = run(worked, "nb", "audit").stdout.splitlines()[-2:]
+        assert f"rollback  {version} instead of {after}  by" in first and first.endswith(": too many complaints")
+        assert f"rollback  {after} instead of {version}  by" in second
 
 
 REGISTER = """
@@ -610,6 +613,11 @@ def test_a_backup_holds_what_was_committed_before_it_and_goes_into_either_databa
         found = service.ask("/predictions?labelled=true").json["predictions"]
         assert [(one["id"], one["label"]) for one in found] == [(id_, "Barbera")]
         assert service.ask("/feedback", {"id": id_, "label": "Barolo"}).json["recorded"] == 1
+        ids = [answer["id"] for answer in service.ask("/predict", [one] * 20).json]
+        labels = [{"id": id_, "label": "Barolo"} for id_ in ids]
+        with ThreadPoolExecutor(8) as threads:  # equal labels at once are one
+            answers = list(threads.map(lambda at: service.ask("/feedback", labels[at:] + labels[:at]), range(8)))
+        assert sum(answer.json["recorded"] for answer in answers) == len(ids)
 
 
 def test_what_is_asked_does_not_stand_in_the_log(worked: Path, environment: dict[str, str]) -> None:

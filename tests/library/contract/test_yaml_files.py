@@ -88,3 +88,21 @@ def test_an_empty_line_is_kept_before_each_section(tmp_path: Path) -> None:
     del content["a"]["three"]
     yaml_files.write(content, path, spaced=True)
     assert path.read_text("utf-8") == TEXTS["quotes"].replace("  three: plain\n", "")
+
+
+@pytest.mark.parametrize("comment", ["", "  # of categories: {size: [small, large]}"])
+@pytest.mark.parametrize("last", ["", "  other: 1\n"])
+def test_what_is_filled_and_emptied_again_is_as_it_was(tmp_path: Path, comment: str, last: str) -> None:
+    path = tmp_path / "params.yaml"
+    text = f"a:\n  map: {{}}{comment}\n{last}\nb:\n  other: 2\n"
+    path.write_text(text)
+    for change in ("fill", "empty"):
+        content = yaml_files.reader().load(path.read_text())
+        if change == "fill":
+            yaml_files.append(content["a"]["map"], {"one": ["p", "q"], "two": 2})
+        else:
+            for name in ("one", "two"):
+                yaml_files.remove(content["a"]["map"], name)
+        yaml_files.write(content, path, spaced=True)
+        print(path.read_text())
+    assert path.read_text() == text

@@ -51,6 +51,7 @@ class Input(Contract):
     maximum: Bound | None = None
     offset: int | None = None  # subtracted first: 32 bits cannot tell great numbers apart
     levels: tuple[str, ...] | None = None  # the categories that were seen
+    order: tuple[str, ...] | None = None  # of categories that have one, the least first
     parts: tuple[str, ...] | None = None  # the parts of a time that vary
     is_short: bool | None = None  # true, of a text: its letters are inputs beside its words
     has_gaps: bool | None = None  # true: that a value is missing is an input, too

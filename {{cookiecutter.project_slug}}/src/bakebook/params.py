@@ -5,6 +5,7 @@ values with them. Any Python annotation works, and `Annotated` or `Literal` expr
 choice.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,7 @@ InputRole = Literal["numeric", "boolean", "datetime", "categorical", "text"]
 Role = Literal[
     "numeric", "boolean", "datetime", "categorical", "text", "identifier", "constant", "empty"
 ]
+Orders = Mapping[str, Sequence[str]]  # the categories of columns, the least first
 EXCLUDED_ROLES = ("identifier", "constant", "empty")  # columns that a model cannot learn from
 Split = Literal["random", "stratified", "group", "time"]
 # Dependency groups with estimators, named after what they install

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from bakebook.cli import data, database, estimators, runs, service, stages, tokens
+from bakebook.cli import data, database, estimators, lifecycle, runs, service, stages, tokens
 from bakebook.errors import BadInput
 
 app = typer.Typer(
@@ -20,7 +20,8 @@ app.command()(estimators.winner)
 app.command()(runs.runs)
 app.command()(runs.compare)
 app.command()(service.serve)
-app.command()(service.rollback)
+app.command()(lifecycle.rollback)
+app.command()(lifecycle.audit)
 app.add_typer(data.app, name="data")
 app.add_typer(database.app, name="db")
 app.add_typer(tokens.app, name="token")

@@ -1,4 +1,4 @@
-"""Commands about the service: serve, rollback."""
+"""The command of the service: serve."""
 
 from typing import Annotated
 
@@ -21,17 +21,3 @@ def serve(
         from bakebook.serving.server import serve
 
         serve(settings.read(host=host, port=port))
-
-
-def rollback(
-    version: Annotated[
-        str, typer.Argument(help="Version of an earlier model; empty: the previous one.")
-    ] = "",
-) -> None:
-    """Serve an earlier model again; the service swaps within seconds."""
-    with reported():
-        from bakebook import settings
-        from bakebook.serving.deployments import Deployments
-
-        refused, serving = Deployments(settings.read().state / "models").roll_back(version)
-        typer.echo(f"model {serving} serves again; {refused} is refused from now on")

@@ -40,6 +40,7 @@ def check_roles(project: Project) -> Faults:
     roles = settings.get("roles")
     if isinstance(roles, dict):
         yield from _roles(settings, roles, dtypes, own)
+        yield from _orders(settings, roles, own)
     yield from _split(settings, dtypes | own)
 
 
@@ -81,6 +82,22 @@ def _roles(settings: Any, roles: Any, dtypes: dict[str, str], own: dict[str, str
         if target in dtypes and name != target and name not in roles:
             what = f"prepare.roles has no role for column '{name}'"
             yield Fault(place(settings, "roles"), what, f"{USE}, or add its role")
+
+
+def _orders(settings: Any, roles: Any, own: dict[str, str]) -> Faults:
+    orders = settings.get("orders")
+    if not isinstance(orders, dict):
+        return  # its type is checked elsewhere
+    of_texts = [name for name, dtype in own.items() if dtype == "text" and name not in roles]
+    categories = [name for name, role in roles.items() if role == "categorical"] + of_texts
+    for name, order in orders.items():
+        where = place(orders, name)
+        if name not in categories:
+            what = f"prepare.orders has '{name}', whose role is not categorical"
+            yield Fault(where, what, did_you_mean(name, categories) or "remove it, or fix its role")
+        elif isinstance(order, list) and (len(order) < 2 or len({*map(str, order)}) < len(order)):
+            what = f"prepare.orders.{name} needs two or more different categories"
+            yield Fault(where, what, "list each of them once, the least first")
 
 
 def _other_roles(dtype: str) -> str:

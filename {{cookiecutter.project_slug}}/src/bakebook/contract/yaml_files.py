@@ -22,6 +22,8 @@ INDENTED_KEY = re.compile(KEY + r"\1( +)[^\s#-]", re.MULTILINE)
 INDENTED_ITEM = re.compile(KEY + r"\1 +- ", re.MULTILINE)
 # The empty line that followed an empty mapping, before what the mapping has now
 DETACHED = re.compile(r"(?m)(^( *)[^\s#-][^\n]*:[^\S\n]*(?:#[^\n]*)?\n)\n(?=\2 +[^\s#])")
+# What is empty now, below the comment of its key
+EMPTIED = re.compile(r"(?m)^( *[^\s#-][^\n]*?:)([^\S\n]*#[^\n]*)?\n\s*(\{\}|\[\])$")
 COMMENT = re.compile(r"(\s+)(#.*\n)$")
 GAP = "  "  # before a comment
 SECTION = re.compile(r"(?m)^(?!#)(.+)\n(?=[a-z_]+:)")
@@ -68,6 +70,8 @@ def write(content: Any, path: Path, *, spaced: bool = False) -> None:
 
 def append(mapping: CommentedMap, items: Mapping[str, object]) -> None:
     """Adds keys below the others; comments and empty lines that followed the last one stay last."""
+    if not mapping:
+        mapping.fa.set_block_style()
     following = _take_following(mapping)
     mapping.update(items)
     _put_following(mapping, following)
@@ -75,8 +79,6 @@ def append(mapping: CommentedMap, items: Mapping[str, object]) -> None:
 
 def set_all(mapping: CommentedMap, values: Mapping[str, object]) -> None:
     """Makes a mapping say `values`; what it says already keeps its place and its comment."""
-    if not mapping:
-        mapping.fa.set_block_style()
     for name in [name for name in mapping if name not in values]:
         remove(mapping, name)
     for name, value in values.items():
@@ -139,7 +141,7 @@ def dumped(content: object, style: Style | None = None) -> str:
     yaml.indent(mapping=style.mapping, sequence=offset + 2, offset=offset)
     text = io.StringIO()
     yaml.dump(content, text)
-    return text.getvalue()
+    return EMPTIED.sub(lambda found: f"{found[1]} {found[3]}{found[2] or ''}", text.getvalue())
 
 
 def _says(text: str) -> object:

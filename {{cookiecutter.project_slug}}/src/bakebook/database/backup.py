@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bakebook.database.engine import answering
-from bakebook.database.schema import metadata
+from bakebook.database.schema import decisions, labels, metadata
 from bakebook.database.store import MIGRATIONS, VERSION, VERSION_TABLE, Store
 from bakebook.errors import BadInput, Unreachable
 from bakebook.files import PART
@@ -17,10 +17,11 @@ from bakebook.files import PART
 CHUNK_ROWS = 10_000  # that are copied at a time
 SQLITE_HEADER = b"SQLite format 3\0"
 MIGRATION_LOCK = 20_261_121  # of PostgreSQL: one migration at a time
-NEXT_LABEL_ID = (
-    "SELECT setval(pg_get_serial_sequence('labels', 'id'),"
-    " greatest(1, (SELECT max(id) FROM labels)))"
+NEXT_ID = (
+    "SELECT setval(pg_get_serial_sequence('{table}', 'id'),"
+    " greatest(1, (SELECT max(id) FROM {table})))"
 )
+COUNTED = (labels, decisions)  # tables whose ids are counted
 NAME_BACKUP = "name a file that nb db backup made"
 
 
@@ -122,7 +123,8 @@ def _copy(source: Store, target: Store) -> dict[str, int]:
                 written.execute(table.insert(), rows)
                 counts[table.name] += len(rows)
         if not target.is_embedded:
-            written.execute(sa.text(NEXT_LABEL_ID))
+            for table in COUNTED:
+                written.execute(sa.text(NEXT_ID.format(table=table.name)))
     return counts
 
 

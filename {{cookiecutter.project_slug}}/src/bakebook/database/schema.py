@@ -1,4 +1,6 @@
-"""The tables of the database: predictions, the labels that came later, and who may call."""
+"""The tables of the database: predictions, the labels that came later, who may call, and what was
+decided about models.
+"""
 
 from datetime import UTC, datetime
 
@@ -48,7 +50,10 @@ labels = sa.Table(  # nothing is overwritten: the newest label of a prediction c
     sa.Column("label", sa.Text, nullable=False),
     sa.Column("labelled_by", sa.String(64), nullable=False),
     sa.Column("labelled_at", Utc, nullable=False),
+    # The first label of a prediction is 1: of two that are sent at once, one comes second
+    sa.Column("number", sa.Integer, nullable=False),
     sa.Index("labels_by_prediction", "prediction_id", "id"),
+    sa.Index("labels_by_number", "prediction_id", "number", unique=True),
 )
 tokens = sa.Table(
     "tokens",
@@ -57,4 +62,17 @@ tokens = sa.Table(
     sa.Column("scopes", sa.Text, nullable=False),  # separated by blanks
     sa.Column("sha256", sa.String(64), nullable=False, unique=True),
     sa.Column("made_at", Utc, nullable=False),
+)
+decisions = sa.Table(  # nothing is changed or removed: it is what an auditor reads
+    "decisions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("decided_at", Utc, nullable=False),
+    sa.Column("action", sa.String(16), nullable=False),  # rollback, …
+    sa.Column("outcome", sa.String(16), nullable=False),  # done or refused
+    sa.Column("decided_by", sa.String(64), nullable=False),
+    sa.Column("model_version", sa.String(12), nullable=False),  # the one that is decided about
+    sa.Column("replaced", sa.String(12), nullable=False),  # the one that served before; may be ""
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("details", Json, nullable=False),
 )

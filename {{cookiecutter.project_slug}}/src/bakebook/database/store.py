@@ -15,14 +15,15 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from bakebook.database import fast_insert
 from bakebook.database.engine import answering, connect, is_sqlite
 from bakebook.database.queries import WITH_LABEL, Filter, PredictionPage, Row, conditions
-from bakebook.database.schema import labels, predictions, tokens
+from bakebook.database.schema import decisions, labels, predictions, tokens
 from bakebook.errors import BadInput
 
-VERSION = "0001"  # the newest migration
+VERSION = "0002"  # the newest migration
 VERSION_TABLE = (
     "service_version"  # MLflow uses Alembic too, and may have its tables in the same database
 )
 MIGRATIONS = Path(__file__).with_name("migrations")
+MOST_RACES = 20  # of labels for one prediction that are sent at once
 SEARCHED_PER_SHOWN = (
     20  # predictions that the queue reads for each that it shows, to group equal ones
 )
@@ -117,8 +118,16 @@ class Store:
         """Whether each label (prediction id, label) was new. An unknown id raises KeyError, and
         stores none of them.
         """
-        with answering(), self._careful.begin() as connection:
-            return [_add_label(connection, id_, label, labelled_by) for id_, label in given]
+        order = sorted(range(len(given)), key=lambda place: given[place][0])  # no deadlock
+        for races_left in reversed(range(MOST_RACES)):
+            try:
+                with answering(), self._careful.begin() as connection:
+                    new = {at: _add_label(connection, *given[at], labelled_by) for at in order}
+                return [new[at] for at in range(len(given))]
+            except IntegrityError:  # another label came between: look again
+                if not races_left:
+                    raise
+        raise AssertionError
 
     def classes(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """The classes that each prediction chose from, none for a number. An unknown id raises
@@ -192,6 +201,15 @@ class Store:
     def list_tokens(self) -> list[Row]:
         return self._all(sa.select(tokens).order_by(tokens.c.name))
 
+    def add_decision(self, row: Mapping[str, object]) -> None:
+        """Keeps what was decided about a model."""
+        with answering(), self._careful.begin() as connection:
+            connection.execute(decisions.insert(), row)
+
+    def list_decisions(self, limit: int) -> list[Row]:
+        """The last decisions, the newest first."""
+        return self._all(sa.select(decisions).order_by(decisions.c.id.desc()).limit(limit))
+
     def _all(self, query: sa.Select[object]) -> list[Row]:
         with answering(), self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
@@ -200,22 +218,23 @@ class Store:
 def _add_label(connection: sa.Connection, id_: str, label: str, labelled_by: str) -> bool:
     """Whether the label was new. Raises KeyError for an unknown prediction."""
     newest = (
-        sa.select(labels.c.label)
+        sa.select(labels.c.label, labels.c.number)
         .where(labels.c.prediction_id == id_)
-        .order_by(labels.c.id.desc())
+        .order_by(labels.c.number.desc())
         .limit(1)
     )
-    current = connection.scalar(newest)
-    if current == label:
+    current = connection.execute(newest).first()
+    if current and current.label == label:
         return False
     exists = sa.select(predictions.c.id).where(predictions.c.id == id_)
-    if current is None and not connection.scalar(exists):
+    if not current and not connection.scalar(exists):
         raise KeyError(id_)
     row = {
         "prediction_id": id_,
         "label": label,
         "labelled_by": labelled_by,
         "labelled_at": datetime.now(UTC),
+        "number": current.number + 1 if current else 1,
     }
     connection.execute(labels.insert(), row)
     return True

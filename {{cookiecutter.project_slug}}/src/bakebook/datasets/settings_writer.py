@@ -20,7 +20,7 @@ from bakebook.datasets.understanding import Understood
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
 from bakebook.models.task import Task, first_model
-from bakebook.params import EXCLUDED_ROLES, IGNORE
+from bakebook.params import EXCLUDED_ROLES, IGNORE, Orders
 from bakebook.tables.roles import Proposal
 
 OBVIOUS_ROLES = ("numeric", "boolean", "datetime")  # which need no reason
@@ -43,18 +43,23 @@ def write_reading(project: Project, final: PurePosixPath, options: ReadOptions) 
 
 
 def follow_changes(
-    project: Project, changes: Changes, target: str, roles: Mapping[str, Proposal]
+    project: Project,
+    changes: Changes,
+    target: str,
+    roles: Mapping[str, Proposal],
+    orders: Orders,
 ) -> None:
     """Renames, adds and drops columns in the sections `ingest` and `prepare`; all else stays."""
     prepare = project.params["prepare"]
     known = prepare["roles"]
-    for mapping in (project.params["ingest"]["columns"], known):
+    for mapping in (project.params["ingest"]["columns"], known, prepare["orders"]):
         for old, new in changes.renamed.items():
             rename(mapping, old, new)
         for name in changes.dropped:
             remove(mapping, name)
     prepare["target"] = target
-    remove(known, target)
+    for mapping in (known, prepare["orders"]):
+        remove(mapping, target)
     if prepare["split_by"] in changes.dropped:
         prepare["split"] = "stratified"
         prepare["split_by"] = ""
@@ -62,6 +67,7 @@ def follow_changes(
         prepare["split_by"] = changes.now(prepare["split_by"])
     added = {name: role.choice for name, role in roles.items() if name not in known}
     append(known, added)
+    append(prepare["orders"], {name: list(orders[name]) for name in added if name in orders})
     _give_reasons(known, {name: roles[name] for name in added})
 
 
@@ -79,6 +85,9 @@ def correct_roles(project: Project, options: ReadOptions, roles: Mapping[str, Pr
     for name, role in known.items():
         if name not in own and not fits(role, options.columns[name]):
             known[name] = roles[name].choice
+    orders = project.params["prepare"]["orders"]
+    for name in [one for one in orders if one not in own and known.get(one) != "categorical"]:
+        remove(orders, name)
 
 
 def write_roles(project: Project, understood: Understood) -> None:
@@ -93,6 +102,9 @@ def write_roles(project: Project, understood: Understood) -> None:
     section["split_by"] = understood.split.by if understood.split else ""
     own = {column.name for column in own_columns(project)}
     kept = {name: role for name, role in section["roles"].items() if name in own}
+    orders = {name: list(order) for name, order in understood.orders.items()}
+    kept_orders = {name: order for name, order in section["orders"].items() if name in own}
+    _refill(section["orders"], orders | kept_orders)
     _refill(section["roles"], {name: role.choice for name, role in roles.items()} | kept)
     _give_reasons(section["roles"], roles)
 

@@ -16,12 +16,13 @@ from bakebook.contracts import ReadOptions
 from bakebook.datasets.changes import Changes, compare
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import read_pyproject
-from bakebook.params import IGNORE, Task
+from bakebook.params import IGNORE, Orders, Task
 from bakebook.paths import ROOT, TABLE
 from bakebook.tables.detection import detect
 from bakebook.tables.dtype_inference import infer_dtypes, notes_on, unread_numbers
 from bakebook.tables.layout import layout_of, notes as layout_notes
 from bakebook.tables.oddities import oddities
+from bakebook.tables.orders import declared_orders
 from bakebook.tables.readers import read_untyped, typed
 from bakebook.tables.relations import Relation, relations
 from bakebook.tables.roles import Proposal, propose_roles, propose_task
@@ -64,6 +65,7 @@ class Understood:
     task: Proposal
     split: Relation | None  # by which test rows are best held out; None: at random
     roles: Mapping[str, Proposal]
+    orders: Orders  # of categories, as the source declares them
     changes: Changes | None
     notes: Sequence[str] = ()  # on how the table is read
 
@@ -112,7 +114,12 @@ def understand(project: Project, request: Request, place: Path) -> Understood:
     if split is not None and split.method == "group":
         reason = "the key of the group split, which new rows do not share"
         roles[split.by] = Proposal("identifier", reason)
-    return Understood(table, options, target, task, split, roles, changes, notes)
+    orders = {
+        name: order
+        for name, order in declared_orders(place, options).items()
+        if name in roles and roles[name].choice == "categorical"
+    }
+    return Understood(table, options, target, task, split, roles, orders, changes, notes)
 
 
 def _marker_now(marker: str, changes: Changes | None) -> str:

@@ -39,6 +39,8 @@ def losses(project: Project, understood: Understood, suite: JsonObject) -> list[
     found = []
     for name in changes.dropped:
         parts = [f"its role {prepare['roles'][name]}"] if name in prepare["roles"] else []
+        if name in prepare["orders"]:
+            parts.append("the order of its categories")
         if count := len(suite_changes.about(suite, name)):
             parts.append(_counted(count, "expectation"))
         found.append(f"column '{name}' with {' and '.join(parts) or 'its dtype'}")
@@ -60,7 +62,9 @@ def follow(project: Project, understood: Understood, defaults: Task) -> None:
     """Changes the parameters to what the table is now."""
     if understood.changes is None:
         return
-    settings_writer.follow_changes(project, understood.changes, understood.target, understood.roles)
+    settings_writer.follow_changes(
+        project, understood.changes, understood.target, understood.roles, understood.orders
+    )
     settings_writer.correct_roles(project, understood.options, understood.roles)
     if _is_other_task(project, understood):
         settings_writer.write_training(project, defaults, len(understood.table))

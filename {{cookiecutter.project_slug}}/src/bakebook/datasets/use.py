@@ -21,7 +21,7 @@ from bakebook.validation.suite import SUITE_FILE
 # What this module reads of params.yaml, beside what it writes
 READ = {
     "ingest": ("source", "missing", "columns", "feedback", "decimal"),
-    "prepare": ("target", "task", "roles", "split", "split_by"),
+    "prepare": ("target", "task", "roles", "orders", "split", "split_by"),
     "train": ("hyperparameters", "estimator", "search_space"),
     "evaluate": ("criteria",),
     "describe": ("intended_use", "not_for", "limits", "data_name", "data_source", "data_license"),
@@ -122,5 +122,7 @@ def _found(project: Project, understood: Understood, suite: update.JsonObject) -
     for name, role in understood.roles.items():
         missing = understood.table[name].isna().mean()
         share = f", {missing:.0%} missing" if missing else ""
-        lines.append(f"  {name:<{width}}  {role.choice:<12} {role.reason}{share}")
+        order = " < ".join(understood.orders.get(name, ()))
+        reason = f"in the order {order}" if order else role.reason
+        lines.append(f"  {name:<{width}}  {role.choice:<12} {reason}{share}")
     return lines

@@ -18,6 +18,7 @@ TensorType = Literal["number", "category", "text"]
 # Stands for every category that was too rare, or absent, in training
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 MISSING = "missing"
+RANK = "rank"
 # Scripts without blanks between words: each sign is a word.
 WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|\w\w+")
 
@@ -39,7 +40,8 @@ def encode(column: Input, values: Iterable[object]) -> Tensors:
 def tensor_types(column: Input) -> dict[str, TensorType]:
     """The names of the tensors of one input, and what each holds."""
     if column.role == "categorical":
-        return {column.name: "category"}
+        types: dict[str, TensorType] = {column.name: "category"}
+        return types | ({_part_name(column, RANK): "number"} if column.order else {})
     if column.role == "text":
         return {column.name: "text"}
     names = [column.name]
@@ -100,7 +102,20 @@ def _encode_categories(column: Input, values: Iterable[object]) -> Tensors:
             known[value] = text if text in levels else UNKNOWN
         return known[value]
 
-    return {column.name: np.array([level(value) for value in values], dtype=object)}
+    if not column.order:
+        return {column.name: np.array([level(value) for value in values], dtype=object)}
+    given = list(values)
+    return {
+        column.name: np.array([level(value) for value in given], dtype=object),
+        _part_name(column, RANK): _ranks(column.order, given),
+    }
+
+
+def _ranks(order: Sequence[str], values: Iterable[object]) -> np.ndarray:
+    """The place of each category in the order as float32 (n,), NaN for any other value."""
+    places = {name: float(place) for place, name in enumerate(order)}
+    ranks = [places.get(as_text(value), np.nan) for value in values]
+    return np.array(ranks, dtype=np.float32)
 
 
 def _encode_texts(column: Input, values: Iterable[object]) -> Tensors:

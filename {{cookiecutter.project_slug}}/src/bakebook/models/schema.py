@@ -15,7 +15,7 @@ from bakebook.contracts import Derived, Input, Schema
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.models.columns import Columns
 from bakebook.models.encoding import encode, parts_of_time, tensor_types
-from bakebook.params import EXCLUDED_ROLES, InputRole, Split, Task
+from bakebook.params import EXCLUDED_ROLES, InputRole, Orders, Split, Task
 from bakebook.tables.values import as_text
 
 FEW_LEVELS = 30  # up to these, a category is one-hot encoded; above, it is target encoded
@@ -40,12 +40,14 @@ def describe_inputs(
     roles: Mapping[str, str],
     columns: Columns | None = None,
     *,
+    orders: Orders | None = None,
     split: Split = "random",
     split_by: str = "",
 ) -> Schema:
     """The schema as far as names and roles go; a column of `columns.py` without a role has that of
-    its type. The key of a group split is no input: rows to predict are of groups that the model
-    has not seen. Raises BadInput where table, roles and split do not match.
+    its type. `orders` has the categories of those that have an order, the least first. The key of a
+    group split is no input: rows to predict are of groups that the model has not seen. Raises
+    BadInput where table, roles, orders and split do not match.
     """
     own = columns.by_name if columns else {}
     names = [str(name) for name in table.columns if name not in own]
@@ -61,7 +63,9 @@ def describe_inputs(
         else:
             if name in table:  # else it is learned after the split
                 _check_role(name, role, table[name])
-            inputs.append(Input.model_validate({"name": name, "role": role}))
+            order = (orders or {}).get(name)
+            inputs.append(Input.model_validate({"name": name, "role": role, "order": order}))
+    _check_orders(orders or {}, inputs)
     if not inputs:
         raise BadInput("no column is left to learn from", "give one of prepare.roles another role")
     if split in ("group", "time") and split_by not in table.columns:
@@ -219,6 +223,17 @@ def _check_role(name: str, role: str, column: pd.Series) -> None:
         raise BadInput(what, "set its dtype in ingest.columns")
 
 
+def _check_orders(orders: Orders, inputs: Iterable[Input]) -> None:
+    categories = [column.name for column in inputs if column.role == "categorical"]
+    for name, order in orders.items():
+        if name not in categories:
+            what = f"prepare.orders has '{name}', which is not a categorical input"
+            raise BadInput(what, did_you_mean(name, categories) or "remove it, or fix its role")
+        if len(set(order)) != len(order) or len(order) < 2:
+            what = f"prepare.orders.{name} needs two or more different categories"
+            raise BadInput(what, "list each of them once, the least first")
+
+
 def _check_tensor_names(inputs: Sequence[Input]) -> None:
     counts = Counter(name for column in inputs for name in tensor_types(column))
     for name, count in counts.items():
@@ -255,7 +270,7 @@ def _is_blank(values: pd.Series) -> bool:
 def _learned(column: Input, values: pd.Series) -> Input:
     found: dict[str, object] = {}
     if column.role == "categorical":
-        found["levels"] = _levels(values)
+        found["levels"] = _levels(values, column.order or ())
     elif column.role == "text":
         found["is_short"] = _words(values) < WORDS_OF_LONG_TEXT or None
     else:
@@ -273,13 +288,14 @@ def _words(values: pd.Series) -> float:
     return float(values.dropna().astype(str).str.count(r"\S+").mean())
 
 
-def _levels(values: pd.Series) -> tuple[str, ...]:
-    """The most frequent categories, sorted."""
+def _levels(values: pd.Series, order: Sequence[str]) -> tuple[str, ...]:
+    """The most frequent categories, in their order and else sorted."""
     texts = [as_text(value) for value in values.to_numpy()]
     counts = pd.Series(texts).value_counts().reset_index()
     ranked = counts.sort_values(["count", "index"], ascending=[False, True])
     frequent = ranked.head(MOST_LEVELS)
-    return tuple(sorted(frequent["index"]))
+    places = {name: place for place, name in enumerate(order)}
+    return tuple(sorted(frequent["index"], key=lambda one: (places.get(one, len(places)), one)))
 
 
 def _varying_parts(values: pd.Series) -> tuple[str, ...]:
