@@ -3,7 +3,6 @@ use`.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -46,10 +45,8 @@ def use(root: Path, request: Request, agree: Agree = never) -> list[str]:
         project.section(name, *keys)
     source = request.source or str(project.params["ingest"]["source"])
     with fetched(root, source, request.query) as found:
-        with ThreadPoolExecutor(1) as thread:  # this import takes as long as a small table
-            scores = thread.submit(load_package, root, "evaluation.scores")
-            understood = understand(project, request, found.place)
-            defaults = scores.result().task_of(understood.task.choice)
+        understood = understand(project, request, found.place)
+        defaults = load_package(root, "evaluation.scores").task_of(understood.task.choice)
         suite = update.read_suite(root)
         lost = update.losses(project, understood, suite)
         if lost and not agree(lost):
