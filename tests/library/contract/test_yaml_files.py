@@ -104,5 +104,4 @@ def test_what_is_filled_and_emptied_again_is_as_it_was(tmp_path: Path, comment: 
             for name in ("one", "two"):
                 yaml_files.remove(content["a"]["map"], name)
         yaml_files.write(content, path, spaced=True)
-        print(path.read_text())
     assert path.read_text() == text

@@ -285,3 +285,15 @@ def test_a_number_in_a_name_is_not_a_near_name(project: Project) -> None:
 
 def test_without_changes_there_are_none() -> None:
     assert not Changes()
+
+
+def test_an_order_that_the_file_has_and_the_project_not_is_told(project: Project) -> None:
+    table = people()
+    kinds = sorted(table["home town"].dropna().unique())
+    towns = table["home town"].astype(pd.CategoricalDtype(kinds, ordered=True))
+    table.assign(**{"home town": towns}).to_parquet(project.root / "people.parquet")
+    understood = understand(project, Request(), project.root / "people.parquet")
+    said = update.lines(project, understood, update.read_suite(project.root))
+    assert f"  look at  home town: the file orders it {' < '.join(kinds)} (prepare: orders)" in said
+    project.params["prepare"]["orders"]["home town"] = kinds
+    assert not any("orders it" in line for line in update.lines(project, understood, {"expectations": []}))

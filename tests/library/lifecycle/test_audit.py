@@ -1,9 +1,9 @@
 """Who decided what about which model, and why."""
 
+import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,8 +19,12 @@ from bakebook.serving.deployments import Deployments
 BACK = Decision("rollback", "done", "1" * 12, "2" * 12, "complaints since noon", {"ticket": 7})
 
 
-def deployments() -> Deployments:
-    return cast(Deployments, SimpleNamespace(roll_back=lambda version: ("2" * 12, version or "1" * 12)))
+def deployments(folder: Path) -> Deployments:
+    """Two verified models, of which the second serves."""
+    found = [{"sha256": digit * 64, "mark": digit, "source": "here", "at": "2026-11-30T06:00:00"} for digit in "12"]
+    folder.mkdir()
+    (folder / "ledger.json").write_text(json.dumps({"adopted": found, "refused": {}}), encoding="utf-8")
+    return Deployments(folder)
 
 
 def test_a_decision_is_shown_with_its_person_and_reason(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,14 +55,14 @@ def test_a_database_that_is_away_does_not_keep_a_model_from_serving(tmp_path: Pa
     place = tmp_path / "service"
     place.mkdir()
     store = Store(f"sqlite:///{place / 'service.db'}")
-    assert roll_back(deployments(), store, "", "slow") == [
+    assert roll_back(deployments(tmp_path / "models"), store, "", "slow") == [
         f"model {'1' * 12} serves again; {'2' * 12} is refused from now on"
     ]
     assert [row["reason"] for row in listed(store, 10)] == ["slow"]
     store.close()
     shutil.rmtree(place)
     away = Store(f"sqlite:///{place / 'service.db'}")
-    done, missing = roll_back(deployments(), away, "", "")
+    done, missing = roll_back(deployments(tmp_path / "others"), away, "", "")
     assert done.startswith("model") and missing.startswith("The audit does not have it: the database does not answer")
     away.close()
 

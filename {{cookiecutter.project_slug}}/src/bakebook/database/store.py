@@ -4,6 +4,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -118,16 +119,16 @@ class Store:
         """Whether each label (prediction id, label) was new. An unknown id raises KeyError, and
         stores none of them.
         """
+        for _ in range(MOST_RACES):
+            with suppress(IntegrityError):  # another label came between: look again
+                return self._add_labels(given, labelled_by)
+        return self._add_labels(given, labelled_by)
+
+    def _add_labels(self, given: Sequence[tuple[str, str]], labelled_by: str) -> list[bool]:
         order = sorted(range(len(given)), key=lambda place: given[place][0])  # no deadlock
-        for races_left in reversed(range(MOST_RACES)):
-            try:
-                with answering(), self._careful.begin() as connection:
-                    new = {at: _add_label(connection, *given[at], labelled_by) for at in order}
-                return [new[at] for at in range(len(given))]
-            except IntegrityError:  # another label came between: look again
-                if not races_left:
-                    raise
-        raise AssertionError
+        with answering(), self._careful.begin() as connection:
+            new = {place: _add_label(connection, *given[place], labelled_by) for place in order}
+        return [new[place] for place in range(len(given))]
 
     def classes(self, ids: Sequence[str]) -> dict[str, list[str]]:
         """The classes that each prediction chose from, none for a number. An unknown id raises

@@ -20,7 +20,7 @@ from bakebook.datasets.understanding import Understood
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.files import write_text
 from bakebook.models.task import Task, first_model
-from bakebook.params import EXCLUDED_ROLES, IGNORE, Orders
+from bakebook.params import EXCLUDED_ROLES, IGNORE
 from bakebook.tables.roles import Proposal
 
 OBVIOUS_ROLES = ("numeric", "boolean", "datetime")  # which need no reason
@@ -42,14 +42,10 @@ def write_reading(project: Project, final: PurePosixPath, options: ReadOptions) 
     set_all(section["columns"], options.columns)
 
 
-def follow_changes(
-    project: Project,
-    changes: Changes,
-    target: str,
-    roles: Mapping[str, Proposal],
-    orders: Orders,
-) -> None:
+def follow_changes(project: Project, changes: Changes, understood: Understood) -> None:
     """Renames, adds and drops columns in the sections `ingest` and `prepare`; all else stays."""
+    roles = understood.roles
+    orders = understood.orders
     prepare = project.params["prepare"]
     known = prepare["roles"]
     for mapping in (project.params["ingest"]["columns"], known, prepare["orders"]):
@@ -57,9 +53,9 @@ def follow_changes(
             rename(mapping, old, new)
         for name in changes.dropped:
             remove(mapping, name)
-    prepare["target"] = target
+    prepare["target"] = understood.target
     for mapping in (known, prepare["orders"]):
-        remove(mapping, target)
+        remove(mapping, understood.target)
     if prepare["split_by"] in changes.dropped:
         prepare["split"] = "stratified"
         prepare["split_by"] = ""

@@ -62,9 +62,7 @@ def follow(project: Project, understood: Understood, defaults: Task) -> None:
     """Changes the parameters to what the table is now."""
     if understood.changes is None:
         return
-    settings_writer.follow_changes(
-        project, understood.changes, understood.target, understood.roles, understood.orders
-    )
+    settings_writer.follow_changes(project, understood.changes, understood)
     settings_writer.correct_roles(project, understood.options, understood.roles)
     if _is_other_task(project, understood):
         settings_writer.write_training(project, defaults, len(understood.table))
@@ -104,6 +102,7 @@ def lines(project: Project, understood: Understood, suite: JsonObject) -> list[s
         found.append(f"  dropped  {name}")
     found += _retyped(project, understood)
     found += _own(project, changes)
+    found += _ordered(project, understood)
     rest = "Everything else stays" if found else "The project knows these columns, so all stays"
     return [*found, f"{rest}: roles, contract, criteria, estimator, texts, feedback."]
 
@@ -134,6 +133,19 @@ def _own(project: Project, changes: Changes) -> Sequence[str]:
         for name in column.needs:
             if name in gone:
                 found.append(f"  edit     columns.py: {column.name} reads '{name}'")
+    return found
+
+
+def _ordered(project: Project, understood: Understood) -> Sequence[str]:
+    """The orders that the source declares and params.yaml does not have."""
+    changes = understood.changes or Changes()
+    orders = project.params["prepare"]["orders"]
+    known = {changes.now(name): list(order) for name, order in orders.items()}
+    found = []
+    for name, order in understood.orders.items():
+        if name not in changes.added and known.get(name) != list(order):
+            said = " < ".join(order)
+            found.append(f"  look at  {name}: the file orders it {said} (prepare: orders)")
     return found
 
 

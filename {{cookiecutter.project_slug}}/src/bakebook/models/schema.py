@@ -3,18 +3,23 @@ them.
 """
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bakebook.contracts import Derived, Input, Schema
-from bakebook.errors import BadInput, did_you_mean
+from bakebook.errors import BadInput
 from bakebook.models.columns import Columns
-from bakebook.models.encoding import encode, parts_of_time, tensor_types
+from bakebook.models.encoding import encode, parts_of_time
+from bakebook.models.schema_checks import (
+    check_names,
+    check_orders,
+    check_role,
+    check_tensor_names,
+)
 from bakebook.params import EXCLUDED_ROLES, InputRole, Orders, Split, Task
 from bakebook.tables.values import as_text
 
@@ -51,7 +56,7 @@ def describe_inputs(
     """
     own = columns.by_name if columns else {}
     names = [str(name) for name in table.columns if name not in own]
-    _check_names([*names, *own], target, roles, optional=own)
+    check_names([*names, *own], target, roles, optional=own)
     inputs = []
     excluded = {}
     for name in [*(one for one in roles if one not in own), *own]:
@@ -62,10 +67,10 @@ def describe_inputs(
             excluded[name] = role
         else:
             if name in table:  # else it is learned after the split
-                _check_role(name, role, table[name])
+                check_role(name, role, table[name])
             order = (orders or {}).get(name)
             inputs.append(Input.model_validate({"name": name, "role": role, "order": order}))
-    _check_orders(orders or {}, inputs)
+    check_orders(orders or {}, inputs)
     if not inputs:
         raise BadInput("no column is left to learn from", "give one of prepare.roles another role")
     if split in ("group", "time") and split_by not in table.columns:
@@ -99,14 +104,14 @@ def learn_inputs(
     excluded = dict(schema.excluded)
     for column in schema.inputs:
         values = train[column.name]
-        _check_role(column.name, column.role, values)
+        check_role(column.name, column.role, values)
         if _is_blank(values):
             excluded[column.name] = "empty"
         else:
             inputs.append(_learned(column, values))
     if not inputs:
         raise BadInput("no column has a value in the training rows", "choose another prepare.split")
-    _check_tensor_names(inputs)
+    check_tensor_names(inputs)
     derived = _derived(inputs, columns, learned or {}) if columns else ()
     found = {
         "classes": classes,
@@ -179,68 +184,6 @@ def _derived(
             needed |= set(one.reads)
             found.append(Derived(name=one.name, reads=one.reads, learned=learned.get(one.name)))
     return tuple(reversed(found))
-
-
-def _check_names(
-    columns: Sequence[str], target: str, roles: Mapping[str, str], optional: Iterable[str]
-) -> None:
-    if target not in columns:
-        listed = ", ".join(columns)
-        raise BadInput(
-            f"the table has no column '{target}'", f"set prepare.target to one of {listed}"
-        )
-    if target in roles:
-        raise BadInput(
-            f"prepare.roles has '{target}', which is the target", "nb data use, or remove it"
-        )
-    for name in roles:
-        if name not in columns:
-            remedy = did_you_mean(name, columns) or "nb data use, or remove it"
-            raise BadInput(f"prepare.roles has '{name}', which is not a column", remedy)
-    for name in columns:
-        if name not in roles and name not in optional and name != target:
-            raise BadInput(
-                f"prepare.roles has no role for column '{name}'", "nb data use, or add its role"
-            )
-
-
-def _check_role(name: str, role: str, column: pd.Series) -> None:
-    if role not in get_args(InputRole):
-        choices = ", ".join((*get_args(InputRole), *EXCLUDED_ROLES))
-        raise BadInput(f"prepare.roles.{name} is '{role}'", f"choose from {choices}")
-    is_time = pd.api.types.is_datetime64_any_dtype(column)
-    fits = True
-    if role == "numeric":
-        fits = pd.api.types.is_numeric_dtype(column)
-    elif role == "datetime":
-        fits = is_time
-    elif role == "categorical":
-        fits = not is_time
-    elif role == "boolean":
-        fits = bool(column.dropna().isin([True, False, 0, 1]).all())
-    if not fits:
-        what = f"column '{name}' is not {role}: it holds {column.dtype}"
-        raise BadInput(what, "set its dtype in ingest.columns")
-
-
-def _check_orders(orders: Orders, inputs: Iterable[Input]) -> None:
-    categories = [column.name for column in inputs if column.role == "categorical"]
-    for name, order in orders.items():
-        if name not in categories:
-            what = f"prepare.orders has '{name}', which is not a categorical input"
-            raise BadInput(what, did_you_mean(name, categories) or "remove it, or fix its role")
-        if len(set(order)) != len(order) or len(order) < 2:
-            what = f"prepare.orders.{name} needs two or more different categories"
-            raise BadInput(what, "list each of them once, the least first")
-
-
-def _check_tensor_names(inputs: Sequence[Input]) -> None:
-    counts = Counter(name for column in inputs for name in tensor_types(column))
-    for name, count in counts.items():
-        if count > 1:
-            raise BadInput(
-                f"two inputs of the model would be called '{name}'", "rename a column of the table"
-            )
 
 
 def _classes(target: pd.Series) -> tuple[str, ...]:
