@@ -85,5 +85,7 @@ def stored(**more: Any) -> dict[str, Any]:
         "probabilities": None,
         "uncertainty": 0.2,
         "latency_ms": 1.0,
+        "is_sample": False,
+        "unfamiliar": 0,
     }
     return row | more

@@ -92,10 +92,10 @@ class Service:
 
 @contextmanager
 def serving(project: Path, environment: dict[str, str], **variables: str) -> Iterator[Service]:
-    """`nb serve` in a project, on a port of its own; told to end when the test is over."""
+    """`nb serve` in a project, on a port of its own, open; told to end when the test is over."""
     program = shutil.which("nb", path=environment["PATH"])
     assert program
-    told = {"NB_PORT": "0", "NB_POLL": "0.3", "PYTHONPATH": str(project / "src")} | variables
+    told = {"NB_PORT": "0", "NB_POLL": "0.3", "NB_OPEN": "true", "PYTHONPATH": str(project / "src")} | variables
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
     process = subprocess.Popen([program, "serve"], cwd=project, env=environment | told, **pipes)
     said: list[str] = []
@@ -233,3 +233,32 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mlflow_server(place: Path, environment: dict[str, str]) -> Iterator[str]:
+    """MLflow's server, with a store and artifacts of its own; yields its address."""
+    place.mkdir(exist_ok=True)
+    port = free_port()
+    program = shutil.which("mlflow", path=environment["PATH"])
+    assert program
+    command = [program, "server", "--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///store.db"]
+    variables = environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
+    process = subprocess.Popen([*command, "--artifacts-destination", "artifacts"], cwd=place, env=variables, **quiet)
+    try:
+        wait_for(port, "/health", patience=120)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def until(true: Any, seconds: float = 15) -> bool:
+    """Whether it becomes true within so many seconds."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        if true():
+            return True
+        time.sleep(0.1)
+    return False

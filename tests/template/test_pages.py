@@ -117,7 +117,8 @@ def test_who_signs_in_labels_under_their_name(
     worked: Path, run: Run, environment: dict[str, str], browser: Browser
 ) -> None:
     token = run(worked, "nb", "token", "new", "anna", "--scope", "predict", "--scope", "feedback").stdout.strip()
-    with serving(worked, environment) as service, opened(browser, service, PHONE, "login") as page:
+    closed = serving(worked, environment, NB_OPEN="false")
+    with closed as service, opened(browser, service, PHONE, "login") as page:
         page.goto("/label")
         expect(page).to_have_url(re.compile("/login"))
         page.get_by_label("Your token").fill("wrong")

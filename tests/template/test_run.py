@@ -63,7 +63,7 @@ def test_a_second_repro_runs_nothing_and_git_is_clean(worked: Path, run: Run) ->
 def test_a_parameter_of_train_reruns_train_and_what_follows(worked: Path, run: Run) -> None:
     edit_train(worked)
     assert repro(worked, run)[:2] == (0, AFTER_TRAIN)
-    assert "f1_macro" in run(worked, "dvc", "metrics", "diff").stdout
+    assert "log_loss" in run(worked, "dvc", "metrics", "diff").stdout
     assert runs(worked) == [("train", "FINISHED"), ("train", "FINISHED")]
 
 
@@ -422,7 +422,7 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
     servers = {
         "uv run jupyter lab": (lab, 18888, "JupyterLab"),
         "uv run nb runs": (["--port=15000"], 15000, "MLflow"),
-        "uv run nb serve": (["--port=18000"], 18000, "Predict"),
+        "uv run nb serve --open": (["--port=18000"], 18000, "Predict"),
     }
     for command in [*commands, *(one for one in table if one not in commands)]:
         if command.startswith(("uv run dvc push", "uv run dvc pull", "uv run dvc remote", "git push")):

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 
 import pytest
 from conftest import Run, git
-from servers import Load, Postgres, Service, free_port, serving, wait_for
+from servers import Load, Postgres, Service, mlflow_server, serving, until
 
 pytestmark = pytest.mark.slow
 HEAVY = ("pandas", "sklearn", "mlflow", "matplotlib", "great_expectations", "dvc", "papermill", "skl2onnx", "alembic")
@@ -128,8 +128,8 @@ def test_a_prediction_is_labelled_with_the_classes_among_which_its_own_model_cho
         known = service.ask("/predict", row(worked)).json
         with closing(sqlite3.connect(worked / "service" / "service.db")) as database, database:
             database.execute(
-                "INSERT INTO predictions SELECT 'other', made_at, request_id, caller, 'another', ?, 'cat', ?, 0.4, 1"
-                " FROM predictions",
+                "INSERT INTO predictions SELECT 'other', made_at, request_id, caller, 'another', ?, 'cat', ?, 0.4, 1,"
+                " is_sample, unfamiliar FROM predictions",
                 (json.dumps({"weight": 4}), json.dumps({"cat": 0.6, "dog": 0.4})),
             )
         assert b'value="dog"' in service.ask("/label").body
@@ -139,15 +139,6 @@ def test_a_prediction_is_labelled_with_the_classes_among_which_its_own_model_cho
         assert service.ask("/feedback", {"id": "other", "label": "dog"}).json["recorded"] == 1
         assert service.ask("/feedback", {"id": known["id"], "label": "dog"}).status == 422
         assert service.ask("/feedback", {"id": "nobody's", "label": "dog"}).status == 404
-
-
-def until(true: Any, seconds: float = 15) -> bool:
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        if true():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_it_starts_without_the_science(finished: Path, environment: dict[str, str], tmp_path: Path) -> None:
@@ -213,6 +204,7 @@ def test_a_value_that_is_none_of_the_column_is_refused_and_not_repeated(served: 
 def test_what_is_sent_before_anybody_is_known_is_small(served: Service) -> None:
     assert served.ask("/login", b"token=" + b"%41" * 2_000).status == 413
     assert served.ask("/label", b"id=" + b"a" * 200_000).status == 413
+    assert served.ask("/", b"i0=" + b"1" * 200_000).status == 413
 
 
 def test_a_row_of_very_many_fields_is_refused_at_once(served: Service) -> None:
@@ -262,6 +254,51 @@ def test_a_file_comes_back_with_predictions(served: Service, finished: Path, run
         kind = f"text/csv; charset{charset if charset[0] == '*' else '=' + charset}"
         assert served.ask("/predict/file", table, content_type=kind).status in (400, 415), charset
     assert served.ask("/predict/file", b"a,b\n", content_type="text/csv").status == 422
+
+
+def test_a_file_brings_its_labels_along_if_the_caller_says_so(
+    worked: Path, run: Run, environment: dict[str, str]
+) -> None:
+    table = (worked / "data" / "raw" / "wine.csv").read_bytes()
+    stored = (worked / "data" / "interim" / "table.parquet").read_bytes()
+    csv, parquet = {"content_type": "text/csv"}, {"content_type": "application/vnd.apache.parquet"}
+    with serving(worked, environment, NB_RATE="100000", NB_SAMPLE="0.5") as service:
+
+        def labelled() -> list[dict[str, Any]]:
+            return list(service.ask("/predictions?labelled=true&limit=1000").json["predictions"])
+
+        assert service.ask("/predict/file", table, **csv).status == 200 and labelled() == []
+        wrong = table.replace(b",Barolo", b",Borolo", 2)
+        told = service.ask("/predict/file?labels=true", wrong, **csv)
+        assert told.status == 422 and told.json["faults"] == [
+            {"where": [0, "cultivar"], "reason": "the label must be one of Barbera, Barolo, Grignolino"}
+        ]
+        without = b"\n".join(line.rpartition(b",")[0] for line in table.splitlines())
+        told = service.ask("/predict/file?labels=true", without, **csv)
+        assert told.json["faults"] == [{"where": ["cultivar"], "reason": "the table has no such column"}]
+        assert labelled() == [] and service.ask("/predictions?limit=1").json["next"]
+        gaps = table.replace(b",Barolo", b",", 8)
+        assert service.ask("/predict/file?labels=true", gaps, **csv).status == 200
+        found = labelled()
+        assert len(found) == 170 and sum(one["label"] == one["predicted"] for one in found) > 160
+        assert 50 < sum(one["is_sample"] for one in found) < 120  # 85, and five standard deviations
+        assert service.ask("/predict/file?labels=true", stored, **parquet).status == 200
+        assert len(labelled()) == 170 + 178
+        page = service.ask("/label").body.decode()
+        assert "To measure the model" in page and "To teach the model" in page
+        token = run(worked, "nb", "token", "new", "me", "--scope", "predict").stdout.split()[-1]
+        sent = csv | {"Authorization": f"Bearer {token}"}
+        assert service.ask("/predict/file", table, **sent).status == 200
+        refused = service.ask("/predict/file?labels=true", table, **sent)
+        assert refused.status == 403 and "does not have the scope 'feedback'" in refused.json["detail"]
+    exported = run(worked, "nb", "db", "export", "labelled.parquet")
+    assert exported.returncode == 0, exported.stderr
+    assert run(worked, "nb", "data", "feedback", "labelled.parquet").returncode == 0
+    assert run(worked, "dvc", "repro", "prepare").returncode == 0
+    rows = json.loads((worked / "data" / "interim" / "feedback.json").read_text("utf-8"))
+    assert (len(rows["rows"]), 50 < len(rows["sample"]) < 250) == (348, True)
+    split = json.loads((worked / "reports" / "split.json").read_text("utf-8"))
+    assert split["train_rows"] + split["test_rows"] == 178  # equal inputs are one row
 
 
 def test_many_files_at_once_are_all_answered(served: Service, finished: Path) -> None:
@@ -315,7 +352,7 @@ def test_who_may_do_what(worked: Path, run: Run, environment: dict[str, str]) ->
         row(worked),
         {"predict": "/predict /predict/file /", "feedback": "/feedback /predictions /label /history"},
     )
-    with serving(worked, environment) as service:
+    with serving(worked, environment, NB_OPEN="false") as service:
         described = service.ask("/openapi.json", authorization=f"Bearer {tokens['predict']}").json["paths"]
         open_to_all = {"/health/live", "/health/ready", "/style.css", "/icon.svg", "/login"}
         routes = {*described, "/openapi.json", "/", "/label", "/history", "/card", "/login", "/style.css", "/icon.svg"}
@@ -340,16 +377,31 @@ def test_who_may_do_what(worked: Path, run: Run, environment: dict[str, str]) ->
         assert until(lambda: service.ask("/predict", one, **bearer).status == 401)
 
 
-def test_without_a_token_it_is_for_this_machine_alone(worked: Path, environment: dict[str, str]) -> None:
+def test_an_open_service_is_for_this_machine_alone(worked: Path, run: Run, environment: dict[str, str]) -> None:
     one = row(worked)
     with serving(worked, environment) as service:
-        assert any("open to everyone on this machine" in line for line in service.said)
+        assert "open to everyone on this machine, and to nobody else (--open)" in service.said
         assert service.ask("/predict", one, host="evil.example").status == 403  # DNS that points here
+        assert service.ask("/predict", one, x_forwarded_for="10.0.0.1").status == 403  # a proxy
         assert service.ask("/predict", one, origin="http://evil.example").status == 403
         assert service.ask("/predict", one, sec_fetch_site="cross-site").status == 403
         assert service.ask("/predict", one, sec_fetch_site="same-origin").status == 200
-    with serving(worked, environment, NB_HOST="0.0.0.0") as service:  # noqa: S104 - which is what is refused
-        assert any("no caller is allowed yet" in line for line in service.said)
+    others = run(worked, "nb", "serve", "--open", NB_HOST="0.0.0.0", NB_PORT="0")  # noqa: S104 - which is refused
+    assert (others.returncode, len(others.stderr.splitlines())) == (2, 1)
+    assert "an open service is for this machine alone, and 0.0.0.0 is for others too" in others.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104 - which is meant
+def test_nothing_else_opens_a_service(host: str, worked: Path, run: Run, environment: dict[str, str]) -> None:
+    one = row(worked)
+    with serving(worked, environment, NB_OPEN="false", NB_HOST=host) as service:
+        assert any("no caller is allowed yet → nb token new" in line for line in service.said)
+        assert service.ask("/predict", one).status == 401
+        token = run(worked, "nb", "token", "new", "me", "--scope", "predict").stdout.split()[-1]
+        bearer = {"authorization": f"Bearer {token}"}
+        assert service.ask("/predict", one, **bearer).status == 200
+        assert run(worked, "nb", "token", "revoke", "me").returncode == 0  # the last one
+        assert until(lambda: service.ask("/predict", one, **bearer).status == 401)
         assert service.ask("/predict", one).status == 401
 
 
@@ -495,33 +547,14 @@ client.set_registered_model_alias("wine-cultivars", "champion", made.version)
 """
 
 
-@contextmanager
-def mlflow_server(place: Path, environment: dict[str, str]) -> Iterator[str]:
-    """MLflow's server, with a store and artifacts of its own; yields its address."""
-    place.mkdir(exist_ok=True)
-    port = free_port()
-    program = shutil.which("mlflow", path=environment["PATH"])
-    assert program
-    command = [program, "server", "--port", str(port), "--workers", "1", "--backend-store-uri", "sqlite:///store.db"]
-    variables = environment | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
-    process = subprocess.Popen([*command, "--artifacts-destination", "artifacts"], cwd=place, env=variables, **quiet)
-    try:
-        wait_for(port, "/health", patience=120)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 def test_the_champion_of_the_registry_is_served_and_goes_on_without_it(
     worked: Path, two_models: tuple[Files, Files], run: Run, environment: dict[str, str], tmp_path: Path
 ) -> None:
     one, there = row(worked), {"NB_MODEL": "models:/wine-cultivars@champion"}
     with mlflow_server(tmp_path / "mlflow", environment) as server:
         there["MLFLOW_TRACKING_URI"] = server
-        nobody = run(worked, "nb", "serve", **there, NB_PORT="0")
-        assert (nobody.returncode, len(nobody.stderr.splitlines())) == (2, 1) and "champion" in nobody.stderr
+        with serving(worked, environment, **there) as service:
+            assert service.ask("/model").json["source"] == "the pipeline's files"
         first = put(worked, two_models[0])
         assert run(worked, "python", "-c", REGISTER, server).returncode == 0
         with serving(worked, environment, **there) as service:

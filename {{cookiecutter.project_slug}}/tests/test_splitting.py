@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bakebook.contracts import Schema
+from bakebook.contracts import FeedbackRows, Schema
 from bakebook.errors import BadInput
 
 from {{cookiecutter.package_name}} import splitting
@@ -102,3 +102,66 @@ def test_without_warnings_a_sentence_is_shown(table: pd.DataFrame, schema: Schem
     table["size"] = table["noise"] + 1  # which says nothing about the class
     report = splitting.report(table, *split(table, schema), schema, 0.25)
     assert isinstance(splitting.shown(report), str), report.warnings
+
+
+def labelled(table: pd.DataFrame, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[int]]:
+    """The table with labelled predictions below it, and their places."""
+    longer = pd.concat([table, rows], ignore_index=True)
+    return longer, list(range(len(table), len(longer)))
+
+
+def test_labelled_predictions_teach_and_move_no_test_row(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    before = split(table, schema)[1]
+    longer, places = labelled(table, table.assign(size=table["size"] + 0.123, kind="b"))
+    how = {"test_size": 0.25, "random_state": 7}
+    train, test = splitting.split(longer, schema, labelled=FeedbackRows(rows=places), **how)
+    pd.testing.assert_frame_equal(test, before)
+    assert len(train) == len(longer) - len(test)
+
+
+def test_a_labelled_prediction_that_equals_a_row_is_no_further_one(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    train, test = split(table, schema)
+    again = pd.concat([test.head(3), train.head(4), train.head(4)]).assign(kind="b")
+    longer, places = labelled(table, again)
+    how = {"test_size": 0.25, "random_state": 7}
+    new_train, new_test = splitting.split(longer, schema, labelled=FeedbackRows(rows=places), **how)
+    pd.testing.assert_frame_equal(new_test, test)
+    assert len(new_train) == len(train)
+    assert (new_train.tail(4)["kind"] == "b").all()
+    report = splitting.report(longer, new_train, new_test, schema, 0.25, FeedbackRows(rows=places))
+    assert "11 rows are excluded: they repeat a labelled prediction" in " ".join(report.warnings)
+
+
+def test_a_labelled_prediction_of_a_group_that_tests_is_left_out(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    table["patient"] = np.arange(60) // 4
+    longer, places = labelled(table, table.assign(size=table["size"] + 0.123))
+    grouped = schema.model_copy(update={"split": "group", "split_by": "patient"})
+    how = {"test_size": 0.25, "random_state": 7}
+    train, test = splitting.split(longer, grouped, labelled=FeedbackRows(rows=places), **how)
+    assert set(train["patient"]).isdisjoint(test["patient"])
+    assert len(train) == 2 * (60 - len(test))
+
+
+def test_labelled_predictions_that_were_drawn_at_random_test_too(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    before = split(table, schema)[1]
+    longer, places = labelled(table, table.assign(size=table["size"] + 0.123, kind="b"))
+    sample = FeedbackRows(rows=places, sample=places)
+    how = {"test_size": 0.25, "random_state": 7}
+    train, test = splitting.split(longer, schema, labelled=sample, **how)
+    assert len(train) + len(test) == len(longer)
+    assert len(test) > len(before) and set(before["size"]) <= set(test["size"])
+    at_random = schema.model_copy(update={"split": "random"})
+    before = splitting.split(table, at_random, **how)[1]
+    again, places = labelled(table, before.head(3).assign(kind="large"))  # equal rows
+    sample = FeedbackRows(rows=places, sample=places)
+    _, corrected = splitting.split(again, at_random, labelled=sample, **how)
+    assert sorted(corrected["size"]) == sorted(before["size"])
+    assert set(before["kind"].head(3)) == {"small"} and set(corrected["kind"].tail(3)) == {"large"}

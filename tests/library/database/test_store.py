@@ -13,7 +13,7 @@ from alembic.config import Config
 from conftest import stored
 
 from bakebook.database.backup import upgrade
-from bakebook.database.schema import labels, predictions
+from bakebook.database.schema import labels
 from bakebook.database.store import MIGRATIONS, VERSION_TABLE, Store, new_id
 from bakebook.errors import BadInput
 from bakebook.serving.auth import make_token
@@ -83,7 +83,12 @@ def test_labels_of_an_older_database_are_numbered(tmp_path: Path) -> None:
             config.attributes |= {"connection": connection, "version_table": VERSION_TABLE}
             command.upgrade(config, "0001")
             one, other = stored(), stored()
-            connection.execute(predictions.insert(), [one, other])
+            before = {name for name in one if name not in ("is_sample", "unfamiliar")}  # as the first version had it
+            rows = [
+                {name: json.dumps(row[name]) if name == "inputs" else row[name] for name in before}
+                for row in (one, other)
+            ]
+            connection.execute(sa.table("predictions", *map(sa.column, before)).insert(), rows)
             for id_, label in ((one["id"], "a"), (other["id"], "a"), (one["id"], "b"), (one["id"], "a")):
                 values = {
                     "prediction_id": id_,
@@ -97,3 +102,23 @@ def test_labels_of_an_older_database_are_numbered(tmp_path: Path) -> None:
             found = connection.execute(sa.select(labels.c.prediction_id, labels.c.number).order_by(labels.c.id)).all()
         assert [number for _, number in found] == [1, 1, 2, 3]
         assert store.add_labels([(one["id"], "b")], "anna") == [True]
+        assert {(row["is_sample"], row["unfamiliar"]) for row in store.labelled()} == {(False, 0)}
+
+
+def test_the_random_sample_and_what_is_worth_learning_are_asked_for_apart(store: Store) -> None:
+    """The sample is in the order of time, the rest in turn uncertain and unlike the training."""
+    drawn = [stored(id=f"{n:036}", inputs={"size": float(n)}, uncertainty=n / 10, is_sample=True) for n in range(3)]
+    sure = [stored(inputs={"size": 10.0 + n}, uncertainty=0.0) for n in range(3)]
+    doubtful = [stored(inputs={"size": 20.0 + n}, uncertainty=0.9 - n / 10) for n in range(3)]
+    strange = [stored(inputs={"size": 30.0 + n}, uncertainty=0.01, unfamiliar=3 - n) for n in range(2)]
+    store.add_predictions([*sure, *doubtful, *strange, *drawn])
+    assert [row["id"] for row in store.sample(2)] == [drawn[2]["id"], drawn[1]["id"]]
+    asked = [doubtful[0], strange[0], doubtful[1], strange[1], doubtful[2]]
+    assert [row["id"] for row in store.queue(5)] == [row["id"] for row in asked]
+    store.add_labels([(drawn[2]["id"], "a"), (doubtful[0]["id"], "a")], "anna")
+    assert [row["id"] for row in store.sample(5)] == [drawn[1]["id"], drawn[0]["id"]]
+    assert store.queue(1)[0]["id"] == doubtful[1]["id"]
+    assert {row["id"]: row["is_sample"] for row in store.labelled()} == {
+        drawn[2]["id"]: True,
+        doubtful[0]["id"]: False,
+    }

@@ -12,6 +12,7 @@ from conftest import stored
 from bakebook.database.backup import back_up, restore, upgrade
 from bakebook.database.schema import decisions
 from bakebook.database.store import Store
+from bakebook.errors import BadInput
 from bakebook.lifecycle.audit import Decision, as_lines, listed, record
 from bakebook.lifecycle.rollback import roll_back
 from bakebook.serving.deployments import Deployments
@@ -55,16 +56,24 @@ def test_a_database_that_is_away_does_not_keep_a_model_from_serving(tmp_path: Pa
     place = tmp_path / "service"
     place.mkdir()
     store = Store(f"sqlite:///{place / 'service.db'}")
-    assert roll_back(deployments(tmp_path / "models"), store, "", "slow") == [
+    assert list(roll_back(tmp_path, deployments(tmp_path / "models"), store, "", "slow")) == [
         f"model {'1' * 12} serves again; {'2' * 12} is refused from now on"
     ]
     assert [row["reason"] for row in listed(store, 10)] == ["slow"]
     store.close()
     shutil.rmtree(place)
     away = Store(f"sqlite:///{place / 'service.db'}")
-    done, missing = roll_back(deployments(tmp_path / "others"), away, "", "")
+    done, missing = roll_back(tmp_path, deployments(tmp_path / "others"), away, "", "")
     assert done.startswith("model") and missing.startswith("The audit does not have it: the database does not answer")
     away.close()
+
+
+def test_a_rollback_to_the_model_that_serves_is_no_decision(store: Store, tmp_path: Path) -> None:
+    place = deployments(tmp_path / "models")
+    assert list(roll_back(tmp_path, place, store, "2" * 12, "")) == [f"model {'2' * 12} serves already"]
+    assert listed(store, 10) == [] and place.ledger().refused == {}
+    with pytest.raises(BadInput, match="no earlier model that may serve"):
+        list(roll_back(tmp_path, place, store, "3" * 12, ""))
 
 
 def test_a_database_of_a_version_before_decisions_gets_them(tmp_path: Path) -> None:
@@ -74,6 +83,9 @@ def test_a_database_of_a_version_before_decisions_gets_them(tmp_path: Path) -> N
         connection.execute(sa.text("DROP TABLE decisions"))
         connection.execute(sa.text("DROP INDEX labels_by_number"))
         connection.execute(sa.text("ALTER TABLE labels DROP COLUMN number"))
+        for column, index in (("is_sample", "sample"), ("unfamiliar", "unfamiliar")):
+            connection.execute(sa.text(f"DROP INDEX predictions_by_{index}"))
+            connection.execute(sa.text(f"ALTER TABLE predictions DROP COLUMN {column}"))
         connection.execute(sa.text("UPDATE service_version SET version_num = '0001'"))
     record(store, BACK)
     with store.engine.connect() as connection:

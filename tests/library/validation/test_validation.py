@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bakebook.contracts import FeedbackRows
 from bakebook.errors import BadInput, CheckFailed
 from bakebook.validation.check import check, stop_if_failed
 from bakebook.validation.draft import draft
@@ -136,3 +137,17 @@ def test_a_small_numeric_target_has_a_set_of_classes() -> None:
     sets = [one for one in draft(table, "label")["expectations"] if one["kwargs"].get("column") == "label"]
     (listed,) = [one["kwargs"]["value_set"] for one in sets if one["type"] == "expect_column_values_to_be_in_set"]
     assert listed == [0, 1, 2]
+
+
+def test_nothing_is_expected_of_what_labelled_predictions_lack(drafted: dict[str, Any]) -> None:
+    longer = pd.concat([people(0), people(1).head(100).assign(id=np.nan)], ignore_index=True)
+    lacking = FeedbackRows(rows=tuple(range(ROWS, ROWS + 100)), lacking=("id",))
+
+    def failed(labelled: FeedbackRows) -> set[str | None]:
+        return {one.column for one in check(longer, drafted, labelled=labelled).results if not one.success}
+
+    assert failed(FeedbackRows()) == {"id"}
+    assert failed(lacking) == set()
+    longer.loc[ROWS:, "age"] = 1e6  # what they do have is checked
+    longer.loc[3, "id"] = longer.loc[4, "id"]  # and so are the other rows' keys
+    assert failed(lacking) == {"age", "id"}

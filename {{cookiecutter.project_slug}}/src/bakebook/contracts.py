@@ -85,6 +85,19 @@ class Schema(Contract):
     derived: tuple[Derived, ...] = ()
 
 
+class FeedbackRows(Contract):
+    """`feedback.json`: which rows of the table are labelled predictions, by their places.
+
+    Those that were drawn at random are `sample`: they may test. The others teach. `lacking` are the
+    columns that the service does not ask for.
+    """
+
+    version: Version = "1"
+    rows: tuple[int, ...] = ()
+    sample: tuple[int, ...] = ()
+    lacking: tuple[str, ...] = ()
+
+
 class SplitReport(Contract):
     """`split.json`: how many rows train and test, and what a reader of the scores must know."""
 

@@ -22,6 +22,7 @@ Seed = Annotated[int, Interval(ge=0, lt=2**32)]
 Text = Annotated[str, MinLen(1)]
 Trials = Annotated[int, Ge(0)]
 Rows = Annotated[int, Ge(0)]
+Margin = Annotated[float, Interval(ge=0, lt=1)]
 Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
 
 # Of a column of a table; a datetime may be followed by its format

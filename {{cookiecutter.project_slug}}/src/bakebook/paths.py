@@ -18,8 +18,10 @@ PARAMS = ROOT / "params.yaml"
 # Relative to a project's root: what `nb run` remembers; safe to delete
 STATE = Path(".dvc") / "tmp" / "nb"
 SEARCHES = ROOT / STATE / "searches"
+PROMOTION = STATE / "promotion"  # the number of the process that promotes, while it does
 
 TABLE = ROOT / "data" / "interim" / "table.parquet"
+FEEDBACK_ROWS = ROOT / "data" / "interim" / "feedback.json"
 READING = ROOT / "data" / "interim" / "reading.json"
 TRAIN = ROOT / "data" / "processed" / "train.parquet"
 TEST = ROOT / "data" / "processed" / "test.parquet"

@@ -23,6 +23,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Interval(ge=0, le=65535)] = 8000
+    open: bool = False  # whether callers on this machine need no token
     state: Path = ROOT / "service"  # the folder of the embedded database and of verified models
     database_url: str = Field("", validation_alias="DATABASE_URL")  # empty: SQLite in `state`
     model: str = ""  # empty: the pipeline's files; models:/NAME@ALIAS: MLflow's registry
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
     max_body: Bytes = 10_000_000  # of a request that is not a file
     max_file: Bytes = 200_000_000
     max_rows: Count = 1000  # of a request in JSON
+    sample: Annotated[float, Interval(ge=0, le=1)] = 0.1  # the share whose labels measure
     rate: Count = 1000  # requests of one caller per second
     log_inputs: bool = False  # whether the log may contain what was asked
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
-from bakebook.contracts import Schema, SplitReport
+from bakebook.contracts import FeedbackRows, Schema, SplitReport
 from bakebook.errors import BadInput
-from bakebook.models.group_split import whole_groups
+from bakebook.models import held_out
 from bakebook.models.intervals import FEWEST_BLOCKS
 from bakebook.models.leaks import leaks
 from bakebook.models.related import flatteries
@@ -15,30 +15,56 @@ from bakebook.models.rows import digest, distinguishing, groups_of
 from bakebook.models.targets import TARGETS
 
 FEWEST_ROWS = 4
-FEW_ROWS = 20  # with which a test set cannot have just any size
-FAR_FROM_SIZE = 0.2  # the share of the wanted size of the test set by which it may be missed
-MOST_COPIES = 0.5  # of a row, as a share of the test set, with which it can still test
+NO_LABELS = FeedbackRows()
 
 
 def split(
-    table: pd.DataFrame, schema: Schema, *, test_size: float, random_state: int
+    table: pd.DataFrame,
+    schema: Schema,
+    *,
+    test_size: float,
+    random_state: int,
+    labelled: FeedbackRows = NO_LABELS,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows in their old order.
 
-    `schema.split` is random; stratified (classes, or deciles of a number, in the same proportions,
-    unless there are too few rows); group (all rows that share a value of `split_by` stay together);
-    time (the last rows by `split_by` test). Copies of a row stay together too. Rows without a
-    target are excluded, and so are test rows of a class that no training row has. Raises BadInput
-    when a part would be empty.
+    `schema.split` is random; stratified (every class is tested by its share); group (all rows that
+    share a value of `split_by` stay together); time (the last rows by `split_by` test). Copies of a
+    row stay together too. Which rows test follows from what they are, so that the same ones test in
+    the next version of the table. Rows without a target are excluded, and so are test rows of a
+    class that no training row has.
+
+    Of equal rows of which one is a labelled prediction, the last stays. Those that people labelled
+    because the model found them difficult are no fair sample: they never test, and one that equals
+    a test row or is of its group is left out. Raises BadInput when a part would be empty.
     """
     known = table[schema.target].notna()
     rows = table if known.all() else table[known]
-    if len(rows) < FEWEST_ROWS:
-        what = f"only {len(rows)} rows have a target"
+    is_labelled = rows.index.isin(table.index[list(labelled.rows)])
+    is_teaching = is_labelled & ~rows.index.isin(table.index[list(labelled.sample)])
+    if np.sum(~is_teaching) < FEWEST_ROWS:
+        what = f"only {np.sum(~is_teaching)} rows have a target"
         raise BadInput(what, "add rows with a target, or choose another target")
-    test_index = _test_index(rows, schema, test_size, random_state)
-    is_test = rows.index.isin(test_index)
-    train = rows[~is_test]
+    if schema.split == "time":
+        latest = _latest(rows[~is_teaching][schema.split_by], test_size)
+        is_test, is_left_out = rows.index.isin(latest), np.zeros(len(rows), dtype=bool)
+    else:
+        places = held_out.places(rows, schema, random_state)
+        is_group = schema.split == "group"
+        is_old = np.zeros(len(rows), dtype=bool)
+        if not is_group:
+            is_old = _is_repeated(places, is_labelled, ~is_teaching)
+        is_drawn = ~is_teaching & ~is_old
+        strata = None
+        if schema.split == "stratified" and schema.task == "classification":
+            strata = TARGETS[schema.task].strata(rows.loc[is_drawn, schema.target])
+        chosen = held_out.held_out(places[is_drawn], strata, test_size)
+        is_test = rows.index.isin(rows.index[is_drawn][chosen])
+        is_known = places.isin(places[is_test]).to_numpy()
+        is_left_out = is_old | (is_teaching & is_known)
+        if not is_group:
+            is_left_out |= _is_repeated(places, is_labelled, ~is_test & ~is_left_out)
+    train = rows[~is_test & ~is_left_out]
     test = rows[is_test]
     is_testable = TARGETS[schema.task].is_testable(test[schema.target], train[schema.target])
     test = test[is_testable]
@@ -60,13 +86,14 @@ def report(
     test: pd.DataFrame,
     schema: Schema,
     test_size: float,
+    labelled: FeedbackRows = NO_LABELS,
 ) -> SplitReport:
     """How many rows are in each part, and what a reader of the scores must know."""
     without_target = int(table[schema.target].isna().sum())
     warnings = [
         *_leak_warnings(train, schema),
         *_relation_warnings(train, test, schema),
-        *_row_warnings(table, train, test, without_target, test_size),
+        *_row_warnings(table, train, test, without_target, test_size, labelled),
     ]
     return SplitReport(
         train_rows=len(train),
@@ -135,50 +162,35 @@ def _row_warnings(
     test: pd.DataFrame,
     without_target: int,
     test_size: float,
+    labelled: FeedbackRows,
 ) -> Iterator[str]:
     if without_target:
         yield f"{without_target} of {len(table)} rows have no target and are excluded."
-    unseen = len(table) - without_target - len(train) - len(test)
-    if unseen:
-        yield f"{unseen} rows are of classes that no training row has, and are excluded."
-    share = len(test) / (len(train) + len(test))
-    is_far = abs(share - test_size) > FAR_FROM_SIZE * test_size
-    if is_far and len(train) + len(test) > FEW_ROWS:
+    known = len(table) - without_target
+    left_out = known - len(train) - len(test)
+    if left_out and labelled.rows:
+        yield (
+            f"{left_out} rows are excluded: they repeat a labelled prediction, are one that equals"
+            " a test row or is of its group, or are of a class that no training row has."
+        )
+    elif left_out:
+        yield f"{left_out} rows are of classes that no training row has, and are excluded."
+    drawn = known - (len(labelled.rows) - len(labelled.sample))
+    share = len(test) / drawn
+    if abs(len(test) - test_size * drawn) > held_out.tolerated(drawn, test_size):
         yield (
             f"The test rows are {share:.0%} of the rows, not {test_size:.0%}: groups, moments or"
             " copies that stay together do not divide otherwise."
         )
 
 
-def _test_index(
-    rows: pd.DataFrame, schema: Schema, test_size: float, random_state: int
-) -> pd.Index:
-    if schema.split == "time":
-        return _latest(rows[schema.split_by], test_size)
-    groups = groups_of(rows, schema)
-    if schema.split == "group" and groups is not None:
-        return _whole_groups(groups, rows, schema, test_size, random_state)
-    strata = None
-    if schema.split == "stratified":
-        strata = TARGETS[schema.task].strata(rows[schema.target])
-    if groups is None:
-        return _random(rows.index, strata, test_size, random_state)
-    return _whole_copies(groups, strata, test_size, random_state)
-
-
-def _random(
-    index: pd.Index, strata: pd.Series | None, test_size: float, random_state: int
-) -> pd.Index:
-    rows = index
-    if strata is not None and strata.notna().any():
-        rows = index[strata.notna()]
-        strata = strata.dropna()
-    try:
-        return train_test_split(
-            rows, test_size=test_size, random_state=random_state, stratify=strata
-        )[1]
-    except ValueError:  # fewer rows than classes in one part
-        return train_test_split(index, test_size=test_size, random_state=random_state)[1]
+def _is_repeated(places: pd.Series, is_labelled: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
+    """A mask (n,) of the rows that an equal one follows, among those that are kept, if one of them
+    is a labelled prediction.
+    """
+    kept = places[is_kept]
+    of_labelled = kept[kept.isin(places[is_labelled & is_kept])]
+    return np.asarray(places.index.isin(of_labelled.index[of_labelled.duplicated(keep="last")]))
 
 
 def _latest(times: pd.Series, test_size: float) -> pd.Index:
@@ -198,28 +210,3 @@ def _latest(times: pd.Series, test_size: float) -> pd.Index:
     if first > order.iloc[0]:
         return order[order >= first].index
     return order[order > first].index
-
-
-def _whole_groups(
-    groups: pd.Series, rows: pd.DataFrame, schema: Schema, test_size: float, random_state: int
-) -> pd.Index:
-    """Whole groups, near the size of the test set and near the same classes, or deciles."""
-    if groups.nunique() < 2:
-        raise BadInput(
-            f"column '{schema.split_by}' has only one value", "name another as prepare.split_by"
-        )
-    strata = pd.factorize(TARGETS[schema.task].strata(rows[schema.target]))[0] + 1
-    return groups.index[whole_groups(groups.to_numpy(), strata, test_size, random_state)]
-
-
-def _whole_copies(
-    groups: pd.Series, strata: pd.Series | None, test_size: float, random_state: int
-) -> pd.Index:
-    """Draws one row for all its copies; what has very many copies trains."""
-    sizes = groups.map(groups.value_counts())
-    drawn = groups.index[~groups.duplicated() & (sizes <= MOST_COPIES * test_size * len(groups))]
-    if len(drawn) < FEWEST_ROWS:
-        drawn = groups.index[~groups.duplicated()]
-    of_drawn = None if strata is None else strata.loc[drawn]
-    chosen = groups.loc[_random(drawn, of_drawn, test_size, random_state)]
-    return groups.index[groups.isin(chosen)]

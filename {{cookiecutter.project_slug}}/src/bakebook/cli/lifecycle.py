@@ -1,19 +1,45 @@
-"""Commands about which model serves, and why: rollback, audit."""
+"""Commands about which model serves, and why: promote, rollback, audit."""
 
 import json
 from typing import Annotated
 
 import typer
 
-from bakebook.cli.errors import reported
+from bakebook.cli.errors import end_with, reported
 from bakebook.cli.stores import opened_store
+from bakebook.paths import ROOT
+
+Why = Annotated[str, typer.Option(help="A reason, which nb audit shows.")]
+
+
+def promote(
+    why: Why = "",
+    uncompared: Annotated[
+        bool,
+        typer.Option(
+            "--uncompared",
+            help="Do not compare with the champion: where its files or its table are gone.",
+        ),
+    ] = False,
+) -> None:
+    """Make the pipeline's model the champion, which the service answers with, if it is good
+    enough.
+    """
+    with reported(), opened_store() as store:
+        from bakebook.contract.check import PROMOTE, settings
+        from bakebook.contract.project import load
+        from bakebook.lifecycle.promotion import promote
+
+        project = load(ROOT)
+        end_with([str(fault) for fault in settings(project, PROMOTE)])
+        typer.echo("\n".join(promote(project, store, why, compared=not uncompared)))
 
 
 def rollback(
     version: Annotated[
         str, typer.Argument(help="Version of an earlier model; empty: the previous one.")
     ] = "",
-    why: Annotated[str, typer.Option(help="A reason, which nb audit shows.")] = "",
+    why: Why = "",
 ) -> None:
     """Serve an earlier model again; the service swaps within seconds."""
     with reported(), opened_store() as store:
@@ -22,7 +48,8 @@ def rollback(
         from bakebook.serving.deployments import Deployments
 
         deployments = Deployments(settings.read().state / "models")
-        typer.echo("\n".join(roll_back(deployments, store, version, why)))
+        for line in roll_back(ROOT, deployments, store, version, why):
+            typer.echo(line)
 
 
 def audit(

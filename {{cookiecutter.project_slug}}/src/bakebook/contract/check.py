@@ -11,8 +11,13 @@ from bakebook.contract.parameters import Fault, Faults, check_parameters, place
 from bakebook.contract.project import Project
 from bakebook.errors import BadInput, did_you_mean
 
-RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`, not a stage
-SETTINGS = {"stage_timeout": "Positive", "keep_warm": "Seconds"}
+RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`
+PROMOTE = "promote"
+# The sections that belong to no stage, and the types of their values
+SETTINGS = {
+    RUNNER: {"stage_timeout": "Positive", "keep_warm": "Seconds"},
+    PROMOTE: {"margin": "Margin"},
+}
 COSTS_TIME_ONLY = "keep_warm"  # a wrong value makes a stage slow, and does not stop it
 # What the values of a section mean, beyond their types
 BY_MEANING = {roles.STAGE: roles.check_roles, estimator.STAGE: estimator.check_estimator}
@@ -24,7 +29,8 @@ def check(project: Project) -> list[Fault]:
     """Every fault of the project; only that the table is unknown where it is."""
     if unknown := _unknown_table(project):
         return [unknown]
-    faults = [*_settings(project), *_sections(project)]
+    faults = [fault for section in SETTINGS for fault in settings(project, section)]
+    faults += _sections(project)
     for name in dict.fromkeys([*project.stages, *project.notebooks]):
         faults += _stage(project, name)
     for name in project.notebooks:
@@ -44,7 +50,7 @@ def require(project: Project, name: str) -> None:
     """
     if unknown := _unknown_table(project):
         raise BadInput(f"{unknown.where}: {unknown.what}", unknown.remedy)
-    faults = [*_settings(project, ignored=COSTS_TIME_ONLY), *_stage(project, name)]
+    faults = [*settings(project, RUNNER, ignored=COSTS_TIME_ONLY), *_stage(project, name)]
     if not faults and _uses_own_columns(project, name):
         faults += check_own_columns(project)
     if not faults and name in BY_MEANING:
@@ -79,28 +85,29 @@ def executed(name: str) -> str:
     return f"reports/notebooks/{name}.ipynb"
 
 
-def _settings(project: Project, ignored: str = "") -> Faults:
-    values = project.params.get(RUNNER) or {}
+def settings(project: Project, section: str, ignored: str = "") -> Faults:
+    """The faults of a section that belongs to no stage."""
+    values = project.params.get(section) or {}
+    types = SETTINGS[section]
     if not isinstance(values, dict):
-        where = place(project.params, RUNNER)
+        where = place(project.params, section)
         yield Fault(
-            where, f"section '{RUNNER}' is not a mapping", "write one `name: value` per line"
+            where, f"section '{section}' is not a mapping", "write one `name: value` per line"
         )
         return
     for key in filter(lambda key: key != ignored, values):
         where = place(values, key)
-        if key not in SETTINGS:
-            remedy = did_you_mean(key, SETTINGS) or f"write one of: {', '.join(SETTINGS)}"
-            yield Fault(where, f"unknown setting '{key}' in section '{RUNNER}'", remedy)
-        elif found := annotations.mismatch(values[key], SETTINGS[key]):
-            yield Fault(
-                where, f"{RUNNER}.{key} is {found.shown} but should be {found.expected}", "fix it"
-            )
+        if key not in types:
+            remedy = did_you_mean(key, types) or f"write one of: {', '.join(types)}"
+            yield Fault(where, f"unknown setting '{key}' in section '{section}'", remedy)
+        elif found := annotations.mismatch(values[key], types[key]):
+            what = f"{section}.{key} is {found.shown} but should be {found.expected}"
+            yield Fault(where, what, "fix it")
 
 
 def _sections(project: Project) -> Faults:
     for name in project.params:
-        if name not in project.stages and name != RUNNER:
+        if name not in project.stages and name not in SETTINGS:
             remedy = did_you_mean(name, project.stages) or "remove it"
             yield Fault(
                 place(project.params, name), f"section '{name}' belongs to no stage", remedy

@@ -1,16 +1,16 @@
 """How a file that should be there comes back."""
 
-import subprocess
 from pathlib import Path
 
 from bakebook.errors import did_you_mean
+from bakebook.git import git
 
 
 def was_lost(root: Path, path: str) -> bool:
     """Whether git still expects the file: nobody has removed it on purpose, as an update of the
     template does.
     """
-    return _git(root, "ls-files", "--error-unmatch", path)
+    return git(root, "ls-files", "--error-unmatch", path) is not None
 
 
 def way_back(root: Path, path: str) -> str:
@@ -19,7 +19,7 @@ def way_back(root: Path, path: str) -> str:
     """
     if was_lost(root, path):
         return f"git restore {path}"
-    if _git(root, "cat-file", "-e", f"HEAD:./{path}"):
+    if git(root, "cat-file", "-e", f"HEAD:./{path}") is not None:
         return f"git checkout HEAD -- {path}"
     if (root / f"{path}.dvc").is_file():
         return f"dvc checkout {path}.dvc, or dvc pull {path}.dvc"
@@ -27,11 +27,3 @@ def way_back(root: Path, path: str) -> str:
     beside = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
     near = did_you_mean(Path(path).name, beside, cutoff=0.7)
     return near.replace("'", f"'{Path(path).parent.as_posix()}/", 1)
-
-
-def _git(root: Path, *arguments: str) -> bool:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
-    except OSError:
-        return False
-    return done.returncode == 0

@@ -43,4 +43,6 @@ def _as_sqlite(row: Mapping[str, Any]) -> tuple[Any, ...]:
         to_json(probabilities).decode() if probabilities else None,
         row["uncertainty"],
         row["latency_ms"],
+        row["is_sample"],
+        row["unfamiliar"],
     )

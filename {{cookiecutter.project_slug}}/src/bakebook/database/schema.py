@@ -40,7 +40,13 @@ predictions = sa.Table(
     sa.Column("probabilities", Json),  # of each class; null for a number
     sa.Column("uncertainty", sa.Float),  # 1 - the greatest probability; null for a number
     sa.Column("latency_ms", sa.Float, nullable=False),  # from arrival to just before this row
+    # Drawn at random, before anything was known of it: its label measures the model
+    sa.Column("is_sample", sa.Boolean, nullable=False, default=False),
+    # Inputs that are unlike those of the training
+    sa.Column("unfamiliar", sa.Integer, nullable=False, default=0),
     sa.Index("predictions_by_uncertainty", "uncertainty"),
+    sa.Index("predictions_by_sample", "is_sample", "id"),
+    sa.Index("predictions_by_unfamiliar", "unfamiliar"),
 )
 labels = sa.Table(  # nothing is overwritten: the newest label of a prediction counts
     "labels",

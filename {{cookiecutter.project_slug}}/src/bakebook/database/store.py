@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -19,7 +21,7 @@ from bakebook.database.queries import WITH_LABEL, Filter, PredictionPage, Row, c
 from bakebook.database.schema import decisions, labels, predictions, tokens
 from bakebook.errors import BadInput
 
-VERSION = "0002"  # the newest migration
+VERSION = "0003"  # the newest migration
 VERSION_TABLE = (
     "service_version"  # MLflow uses Alembic too, and may have its tables in the same database
 )
@@ -152,15 +154,35 @@ class Store:
         found = self._all(WITH_LABEL.where(predictions.c.id == id_))
         return found[0] if found else None
 
+    def sample(self, limit: int) -> list[Row]:
+        """Predictions that were drawn at random and have no label, the newest first. See queue."""
+        order = (predictions.c.id.desc(),)
+        return self._waiting(limit, order, predictions.c.is_sample)
+
     def queue(self, limit: int) -> list[Row]:
-        """Predictions without a label, the least certain first, then the newest.
+        """The other predictions without a label: in turn the least certain, and the one that is
+        most unlike the training.
 
         Predictions with equal inputs and classes are one row, which has the `ids` of all.
         """
-        query = WITH_LABEL.where(labels.c.id.is_(None)).limit(limit * SEARCHED_PER_SHOWN)
-        query = query.order_by(predictions.c.uncertainty.desc(), predictions.c.id.desc())
+        is_other = predictions.c.is_sample.is_(False)
+        newest = predictions.c.id.desc()
+        doubtful = self._waiting(limit, (predictions.c.uncertainty.desc(), newest), is_other)
+        unlike = (predictions.c.unfamiliar.desc(), newest)
+        strange = self._waiting(limit, unlike, is_other, predictions.c.unfamiliar > 0)
+        both = [row for pair in zip_longest(doubtful, strange) for row in pair if row]
+        return list({row["id"]: row for row in both}.values())[:limit]
+
+    def _waiting(
+        self,
+        limit: int,
+        order: Sequence[sa.ColumnElement[Any]],
+        *conditions: sa.ColumnElement[bool],
+    ) -> list[Row]:
+        """Predictions without a label; those with equal inputs and classes are one row."""
+        query = WITH_LABEL.where(labels.c.id.is_(None), *conditions).order_by(*order)
         found: dict[bytes, Row] = {}
-        for row in self._all(query):
+        for row in self._all(query.limit(limit * SEARCHED_PER_SHOWN)):
             group = to_json([row["inputs"], sorted(row["probabilities"] or [])])
             if group not in found:
                 found[group] = {**row, "ids": []}

@@ -12,7 +12,7 @@ from bakebook.database.queries import Row
 from bakebook.database.store import Store
 from bakebook.errors import BadInput
 from bakebook.files import atomic
-from bakebook.tables.labelled import ID
+from bakebook.tables.labelled import ID, IS_SAMPLE
 from bakebook.tables.values import as_text
 
 # Columns of the file beside inputs and target, and the columns of the database that they come from
@@ -22,6 +22,7 @@ DETAILS = {
     "model_version": "model_version",
     "labelled_by": "labelled_by",
     "labelled_at": "labelled_at",
+    IS_SAMPLE: "is_sample",
 }
 
 

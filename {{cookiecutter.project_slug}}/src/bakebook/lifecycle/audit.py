@@ -11,6 +11,8 @@ from bakebook.database.queries import Row
 from bakebook.database.store import Store
 
 LONGEST_NAME = 64  # characters
+REFUSED = "refused"  # the detail that says why
+MOST_SEARCHED = 1000  # decisions
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Decision:
     done.
     """
 
-    action: Literal["rollback"]
+    action: Literal["promote", "rollback"]
     outcome: Literal["done", "refused"]
     model_version: str
     replaced: str
@@ -27,36 +29,53 @@ class Decision:
     details: Mapping[str, object] = field(default_factory=dict)
 
 
+def prepare(store: Store) -> None:
+    """Makes sure that a decision can be kept. Raises Unreachable."""
+    upgrade(store)
+
+
 def record(store: Store, decision: Decision) -> None:
     """Keeps a decision of the person, or the program's account, that runs the command. Raises
     Unreachable.
     """
-    upgrade(store)
+    prepare(store)
     now = datetime.now(UTC)
-    store.add_decision({**asdict(decision), "decided_by": _user(), "decided_at": now})
+    store.add_decision({**asdict(decision), "decided_by": user(), "decided_at": now})
 
 
 def listed(store: Store, limit: int) -> list[Row]:
     """The last decisions, the oldest first."""
-    upgrade(store)
+    prepare(store)
     return store.list_decisions(limit)[::-1]
 
 
+def last_choice(store: Store) -> str:
+    """The model that the last decision chose; empty when none did."""
+    found = (row for row in store.list_decisions(MOST_SEARCHED) if row["outcome"] == "done")
+    return next((str(row["model_version"]) for row in found), "")
+
+
 def as_lines(rows: list[Row]) -> list[str]:
-    """One line per decision: when, what, which model instead of which, who, why."""
+    """One line per decision: when, what, which model instead of which, who, why; of a refusal, why
+    it was refused.
+    """
     lines = []
     for row in rows:
+        is_done = row["outcome"] == "done"
         models = row["model_version"]
-        if row["replaced"]:
+        if row["replaced"] and is_done:
             models += f" instead of {row['replaced']}"
-        what = row["action"] if row["outcome"] == "done" else f"{row['action']} {row['outcome']}"
+        what = row["action"] if is_done else f"{row['action']} {row['outcome']}"
         when = f"{row['decided_at']:%Y-%m-%d %H:%M:%S} UTC"
-        reason = f": {row['reason']}" if row["reason"] else ""
-        lines.append(f"{when}  {what}  {models}  by {row['decided_by']}{reason}")
+        reasons = [row["reason"], row["details"].get(REFUSED, "")]
+        reason = "; ".join(filter(None, reasons))
+        said = f": {reason}" if reason else ""
+        lines.append(f"{when}  {what}  {models}  by {row['decided_by']}{said}")
     return lines or ["nothing was decided yet"]
 
 
-def _user() -> str:
+def user() -> str:
+    """Who runs the command, as far as the system knows."""
     try:
         return getpass.getuser()[:LONGEST_NAME]
     except (OSError, KeyError):  # a container's number without a name

@@ -14,6 +14,7 @@ BOUNDS = (0.025, 0.975)
 DIGITS = 6
 
 Draw = Callable[[np.random.Generator], np.ndarray]  # the places of a resample
+Answers = tuple[np.ndarray, np.ndarray | None]  # what was predicted (n,), and (n, classes)
 Compute = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
 
@@ -43,6 +44,31 @@ def bootstrap(
         for name, compute in scores.items():
             values[name].append(compute(y[rows], y_pred[rows], drawn))
     return {name: _interval(found) for name, found in values.items() if np.isfinite(found).any()}
+
+
+def difference(
+    compute: Compute,
+    y: np.ndarray,
+    one: Answers,
+    other: Answers,
+    random_state: int,
+    blocks: np.ndarray | None = None,
+) -> Interval:
+    """The 95 % interval of a score of one model minus that of another on the same rows, which are
+    drawn together: what is difficult is difficult for both.
+    """
+    chance = np.random.default_rng(random_state)
+    draw = drawing(len(y), blocks)
+    found = []
+    for _ in range(_resamples(len(y))):
+        rows = draw(chance)
+        reached = []
+        for predicted, score in (one, other):
+            reached.append(
+                compute(y[rows], predicted[rows], None if score is None else score[rows])
+            )
+        found.append(reached[0] - reached[1])
+    return _interval(found)
 
 
 def exact_share(successes: int, rows: int) -> Interval:

@@ -85,6 +85,7 @@ def describe_inputs(
         split_by=split_by if split in ("group", "time") else "",
         inputs=tuple(inputs),
         excluded=excluded,
+        derived=_derived(inputs, columns, {}) if columns else (),
     )
 
 

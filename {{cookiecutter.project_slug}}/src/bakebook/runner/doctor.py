@@ -21,7 +21,7 @@ from bakebook.contract.project import load
 from bakebook.contract.sync import sync
 from bakebook.errors import BadInput, Failure, first_few
 from bakebook.files import PART
-from bakebook.paths import LIBRARY, STATE
+from bakebook.paths import LIBRARY, PROMOTION, STATE
 from bakebook.runner.dvc_state import (
     STILL_WRITTEN_S,
     Finding,
@@ -185,6 +185,16 @@ def _mlflow(root: Path) -> Findings:
             )
 
 
+def _promotion(root: Path) -> Findings:
+    """A promotion that was killed: the champion is whole, and what it left is cleared up."""
+    try:
+        pid = int((root / PROMOTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if not psutil.pid_exists(pid):
+        yield Finding("a promotion was interrupted", "nb promote completes it")
+
+
 def _database_problems(path: Path) -> list[str]:
     try:
         with closing(sqlite3.connect(path)) as store:
@@ -253,6 +263,7 @@ PARTS: dict[str, Callable[[Path], Findings]] = {
     "DVC's cache": cache,
     "left-over files": _leftovers,
     "MLflow's store": _mlflow,
+    "the champion": _promotion,
     "notebooks": _notebooks,
     "fork server": _fork_servers,
 }

@@ -177,7 +177,7 @@ def _keep_warm(settings: dict[str, Any]) -> float:
     if os.environ.get("CI"):
         return 0.0
     value = settings.get("keep_warm", KEEP_S)
-    found = mismatch(value, SETTINGS["keep_warm"])
+    found = mismatch(value, SETTINGS[RUNNER]["keep_warm"])
     if found:
         what = f"pipeline.keep_warm is {found.shown} but should be {found.expected}"
         _print_note(f"cold start: {what} → nb check")

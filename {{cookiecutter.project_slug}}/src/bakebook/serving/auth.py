@@ -1,5 +1,5 @@
-"""Who may do what: bearer tokens with scopes, stored as hashes; without any token, only this
-machine.
+"""Who may do what: bearer tokens with scopes, stored as hashes; an open service asks callers on
+this machine for none.
 """
 
 import asyncio
@@ -76,7 +76,8 @@ class Access:
     """
 
     def __init__(self, settings: Settings, store: Store) -> None:
-        self._is_local = settings.is_local
+        # Whether everyone on this machine may do everything
+        self.is_open = settings.open
         self._store = store
         self._callers: dict[str, Caller] = {}  # by the hash of their token
         self._read_at = 0.0  # when the last reading began, by time.monotonic
@@ -111,13 +112,6 @@ class Access:
                     if not self._reading or self._reading.done():
                         self._reading = asyncio.create_task(asyncio.to_thread(self.refresh))
                     await asyncio.shield(self._reading)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether everyone on this machine may do everything: no token exists, and nobody else
-        reaches the service.
-        """
-        return self._is_local and not self._callers
 
     @property
     def has_tokens(self) -> bool:

@@ -10,7 +10,7 @@ from typing import IO
 from bakebook.contracts import Signature
 from bakebook.errors import first_line
 from bakebook.serving.problems import WrongRows, wrong
-from bakebook.serving.uploads import CHUNK_ROWS, Answered, Chunk, Table, converted, texts
+from bakebook.serving.uploads import CHUNK_ROWS, Answered, Chunk, Table, texts
 from bakebook.tables.dtypes import (
     DELIMITERS,
     codec,
@@ -30,8 +30,15 @@ class CsvTable(Table):
 
     media = "text/csv"
 
-    def __init__(self, file: IO[bytes], signature: Signature, charset: str = "") -> None:
-        super().__init__(file, signature)
+    def __init__(
+        self,
+        file: IO[bytes],
+        signature: Signature,
+        charset: str = "",
+        *,
+        has_labels: bool = False,
+    ) -> None:
+        super().__init__(file, signature, has_labels=has_labels)
         self.has_mark = _has_byte_order_mark(file)
         guessed = "utf-8" if _is_utf8(file) else self.options.encoding
         self.encoding = codec(charset or guessed)
@@ -55,10 +62,10 @@ class CsvTable(Table):
                 part.append(line)
                 number += 1
                 if len(part) == CHUNK_ROWS:
-                    yield self._chunk(part, number - len(part))
+                    yield self._of_lines(part, number - len(part))
                     part = []
             if part:
-                yield self._chunk(part, number - len(part))
+                yield self._of_lines(part, number - len(part))
         except CSV_ERRORS as error:
             raise self._no_csv(number, error) from None
 
@@ -103,11 +110,11 @@ class CsvTable(Table):
             with suppress(ValueError):  # the file is closed already
                 text.detach()
 
-    def _chunk(self, lines: list[list[str]], first: int) -> Chunk:
+    def _of_lines(self, lines: list[list[str]], first: int) -> Chunk:
         columns = {}
         for name, place in self.places.items():
             columns[name] = texts([line[place] for line in lines])
-        return Chunk(lines, converted(columns, self.signature, first))
+        return self._chunk(lines, columns, first)
 
     def _written(self, value: object) -> object:
         """A number with the decimal separator of the project's table."""

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -117,10 +118,10 @@ class Deployments:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            sha256 = _verified(candidate)
+            sha256 = verified(candidate)
         except Refused as error:
             if error.permanent:
-                self._refuse(mark, error.reason)
+                self.refuse(mark, error.reason)
             raise
         now = datetime.now(UTC).isoformat(timespec="seconds")
         deployment = Deployment(sha256, mark, source, now)
@@ -135,11 +136,14 @@ class Deployments:
 
     def roll_back(self, version: str = "") -> tuple[str, str]:
         """Refuses the model that answers, so that the one before it, or the named one, answers;
-        both versions.
+        both versions. The first is empty where the named one answers already.
         """
         with self._lock():
             ledger = self.ledger()
             *earlier, current = ledger.adopted or (Deployment("", "", "", ""),)
+            is_refused = current.sha256 in ledger.refused
+            if version and current.sha256.startswith(version) and not is_refused:
+                return "", current.version
             possible = [one for one in earlier if version or one.sha256 not in ledger.refused]
             possible = [one for one in possible if one.sha256.startswith(version)]
             if not possible:
@@ -192,10 +196,11 @@ class Deployments:
             if folder.name not in kept:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _refuse(self, mark: str, reason: str) -> None:
+    def refuse(self, model: str, reason: str) -> None:
+        """Lets a model, by its sha256 or mark, not answer any more."""
         with self._lock():
             ledger = self.ledger()
-            self._write(replace(ledger, refused=ledger.refused | {mark: reason}))
+            self._write(replace(ledger, refused=ledger.refused | {model: reason}))
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -206,9 +211,9 @@ class Deployments:
         write_text(json.dumps(asdict(ledger), indent=2) + "\n", self._file)
 
 
-def _verified(candidate: Path) -> str:
-    """The sha256 of a model whose examples another process predicted: a broken file may crash that
-    process.
+def verified(candidate: Path) -> str:
+    """The sha256 of a model whose examples another process predicted, in an empty folder: a broken
+    file may crash that process.
     """
     try:
         signature = Signature.model_validate_json((candidate / "signature.json").read_bytes())
@@ -217,10 +222,12 @@ def _verified(candidate: Path) -> str:
         raise Refused(f"it cannot be read ({first_line(error)})") from None
     if signature.model.sha256 != found:
         raise Refused("the ONNX file is not the model that its signature describes")
-    command = [sys.executable, "-m", "bakebook.serving.verify", str(candidate)]
+    command = [sys.executable, "-m", "bakebook.serving.verify", str(candidate.resolve())]
+    empty = tempfile.TemporaryDirectory()
     try:
         done = subprocess.run(
             command,
+            cwd=empty.name,
             capture_output=True,
             text=True,
             encoding="utf-8",
@@ -230,6 +237,8 @@ def _verified(candidate: Path) -> str:
     except subprocess.TimeoutExpired:
         reason = f"it did not predict its examples within {VERIFY_TIMEOUT_S} seconds"
         raise Refused(reason, permanent=False) from None
+    finally:
+        empty.cleanup()
     if done.returncode:
         lines = done.stdout.strip().splitlines()
         reason = lines[-1] if lines else f"its process ended with {done.returncode}"

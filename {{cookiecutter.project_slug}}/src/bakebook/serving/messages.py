@@ -67,6 +67,8 @@ class StoredPrediction(Predicted):
     inputs: dict[str, object]
     uncertainty: float | None
     latency_ms: float
+    is_sample: bool = Field(description="drawn at random: its label measures the model")
+    unfamiliar: int = Field(description="inputs that are unlike those of the training")
     label: str | None
     labelled_by: str | None
     labelled_at: datetime | None

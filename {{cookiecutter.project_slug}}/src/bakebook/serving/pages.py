@@ -18,7 +18,7 @@ from bakebook.serving.page import FOLDER, PAGES, Form, mark_page, render
 from bakebook.serving.problems import NotFound, WrongRows, wrong
 from bakebook.serving.service import Service
 
-QUEUE_LENGTH = 10
+QUEUE_LENGTH = 5  # of each kind
 HISTORY_LENGTH = 50
 MOST_EQUAL = 1000  # predictions that one label is for
 LABELLED = {"yes": True, "wrong": True, "no": False}
@@ -68,12 +68,15 @@ def label_page(
     saved: str = "",
     id: str = "",  # noqa: A002 - a name of the address
 ) -> Response:
-    """Predictions without a label, the least certain first; or the one that is asked for."""
+    """Predictions without a label, those that measure the model and those that teach it; or the one
+    that is asked for.
+    """
     store = service.store
     if not id:
         return render(
             request,
             "label.html",
+            sample=store.sample(QUEUE_LENGTH),
             queue=store.queue(QUEUE_LENGTH),
             count=store.count(),
             saved=saved[:100],

@@ -8,7 +8,7 @@ from pyarrow import parquet
 
 from bakebook.errors import first_line
 from bakebook.serving.problems import wrong
-from bakebook.serving.uploads import CHUNK_ROWS, NO_ROWS, Answered, Chunk, Table, converted
+from bakebook.serving.uploads import CHUNK_ROWS, NO_ROWS, Answered, Chunk, Table
 
 
 class ParquetTable(Table):
@@ -25,7 +25,7 @@ class ParquetTable(Table):
                 columns = {
                     name: pa.chunked_array([batch.column(place)]) for name, place in places.items()
                 }
-                yield Chunk(batch, converted(columns, self.signature, first))
+                yield self._chunk(batch, columns, first)
                 first += batch.num_rows
         except (pa.ArrowException, OSError) as error:
             raise wrong(f"this is not a Parquet file ({first_line(error)})") from None

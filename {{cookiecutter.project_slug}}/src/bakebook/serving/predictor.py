@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from random import random
 from typing import Any
 
 from bakebook.database.store import Store, new_id
@@ -18,6 +19,7 @@ from bakebook.models.columns import NotComputed
 from bakebook.serving.deployments import Served
 from bakebook.serving.problems import Overloaded, not_computed
 from bakebook.serving.schemas import Row
+from bakebook.serving.unfamiliar import Warning_
 
 # Rows that are predicted between two requests; more go to a thread, so that others need not wait
 FEW_ROWS = 50
@@ -28,7 +30,8 @@ DATABASE_TIMEOUT_S = 3.0  # after which a request is told that the database is a
 ROWS_PER_S = 1000  # by which the timeout grows
 
 Stored = dict[str, Any]  # a row of the table of predictions
-Answer = dict[str, Any]  # id, predicted, probabilities (None for a number), model_version, …
+Predicted = tuple[Stored, list[Warning_]]
+Answer = dict[str, Any]  # id, predicted, probabilities (None for a number), model_version, warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Job:
     caller: str
     request_id: str
     started: float  # time.perf_counter
+    sample: float = 0.0  # the share that is drawn at random
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +72,10 @@ class Predictor:
         """
         loop = asyncio.get_running_loop()
         if len(job.rows) > FEW_ROWS:
-            rows = await loop.run_in_executor(self._model_threads, _predict, job)
+            predicted = await loop.run_in_executor(self._model_threads, _predict, job)
             with self._watched():
-                await self._store_in_thread(rows)
-            return await loop.run_in_executor(self._model_threads, _answers, rows)
+                await self._store_in_thread([row for row, _ in predicted])
+            return await loop.run_in_executor(self._model_threads, _answers, predicted)
         if len(self._waiting) >= MOST_WAITING:
             raise Overloaded("too many requests are waiting", "send it again later")
         waiting = _Waiting(job, loop.create_future())
@@ -96,7 +100,7 @@ class Predictor:
             together = self._waiting[:MOST_TOGETHER]
             self._waiting = self._waiting[MOST_TOGETHER:]
             predicted = _predict_each([one for one in together if not one.answer.done()])
-            rows = [row for _, some in predicted for row in some]
+            rows = [row for _, some in predicted for row, _ in some]
             try:
                 with self._watched():
                     if not self._store.add_predictions_now(rows):
@@ -134,8 +138,8 @@ class Predictor:
             raise Unreachable(what, "send it again") from None
 
 
-def _predict_each(waiting: list[_Waiting]) -> list[tuple[_Waiting, list[Stored]]]:
-    """The rows to store of each request; one that fails is answered with its error."""
+def _predict_each(waiting: list[_Waiting]) -> list[tuple[_Waiting, list[Predicted]]]:
+    """What is predicted for each request; one that fails is answered with its error."""
     found = []
     for one in waiting:
         try:
@@ -150,8 +154,8 @@ def _fail(waiting: _Waiting, error: Exception) -> None:
         waiting.answer.set_exception(error)
 
 
-def _predict(job: Job) -> list[Stored]:
-    """What is stored of each row."""
+def _predict(job: Job) -> list[Predicted]:
+    """What is stored of each row, and how it is unlike the training."""
     served = job.served
     classes = served.model.classes
     try:
@@ -164,35 +168,38 @@ def _predict(job: Job) -> list[Stored]:
     latency_ms = (time.perf_counter() - job.started) * 1000
     rows = []
     for place, inputs in enumerate(job.rows):
+        warnings = served.rows.warnings(served.rows.meant(inputs))
         probabilities = None
         uncertainty = None
         if classes and likelihoods:
             probabilities = dict(zip(classes, likelihoods[place], strict=True))
             uncertainty = 1 - max(likelihoods[place])
-        rows.append(
-            {
-                "id": new_id(),
-                "made_at": now,
-                "request_id": job.request_id,
-                "caller": job.caller,
-                "model_version": served.version,
-                "inputs": inputs,
-                "predicted": str(values[place]),
-                "probabilities": probabilities,
-                "uncertainty": uncertainty,
-                "latency_ms": latency_ms,
-            }
-        )
+        row = {
+            "id": new_id(),
+            "made_at": now,
+            "request_id": job.request_id,
+            "caller": job.caller,
+            "model_version": served.version,
+            "inputs": inputs,
+            "predicted": str(values[place]),
+            "probabilities": probabilities,
+            "uncertainty": uncertainty,
+            "latency_ms": latency_ms,
+            "is_sample": random() < job.sample,  # noqa: S311 - no secret
+            "unfamiliar": len(warnings),
+        }
+        rows.append((row, warnings))
     return rows
 
 
-def _answers(rows: list[Stored]) -> list[Answer]:
+def _answers(predicted: list[Predicted]) -> list[Answer]:
     return [
         {
             "id": row["id"],
             "predicted": row["predicted"] if row["probabilities"] else float(row["predicted"]),
             "probabilities": row["probabilities"],
             "model_version": row["model_version"],
+            "warnings": warnings,
         }
-        for row in rows
+        for row, warnings in predicted
     ]

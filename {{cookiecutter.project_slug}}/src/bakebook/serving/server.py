@@ -14,19 +14,25 @@ from bakebook.errors import BadInput
 from bakebook.serving import logs
 from bakebook.serving.app import create_app
 from bakebook.serving.service import Service
+from bakebook.serving.sources import PIPELINE
 from bakebook.settings import Settings
 
 SHUTDOWN_GRACE_S = 3  # for requests in progress
 KEEP_ALIVE_S = 30
 MOST_CONNECTIONS = 1000
+PROMOTE = "nb promote"
+OPEN = "nb serve --open"
 NEW_TOKEN = "nb token new NAME --scope predict"  # noqa: S105 - a command
 
 
 def serve(settings: Settings) -> None:
-    """Listens until SIGINT or SIGTERM. Raises BadInput when the port
-    is taken or there is no model.
+    """Listens until SIGINT or SIGTERM. Raises BadInput when the port is taken, when there is no
+    model, or when it would be open to other machines.
     """
     logs.set_up()
+    if settings.open and not settings.is_local:
+        what = f"an open service is for this machine alone, and {settings.host} is for others too"
+        raise BadInput(what, f"leave out --open (NB_OPEN), or --host (NB_HOST); {NEW_TOKEN}")
     app = create_app(settings)
     with _listening(settings.host, settings.port) as listener:
         service: Service = app.state.service
@@ -65,10 +71,12 @@ def _greeting(listener: socket.socket, service: Service) -> Iterator[str]:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     yield f"http://{shown}:{port} predicts with model {service.served.version}"
+    if service.served.deployment.source == PIPELINE:
+        yield f"the model is the pipeline's, not a champion → {PROMOTE}"
     if service.access.is_open:
-        yield f"open to everyone on this machine, and to nobody else → {NEW_TOKEN}"
+        yield "open to everyone on this machine, and to nobody else (--open)"
     elif not service.access.has_tokens:
-        yield f"no caller is allowed yet → {NEW_TOKEN}"
+        yield f"no caller is allowed yet → {NEW_TOKEN}, or for this machine alone: {OPEN}"
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -45,7 +45,7 @@ class Service:
         self.metrics = Metrics()
         self.files = asyncio.Semaphore(FILES_AT_ONCE)
         self.served: Served
-        self._source = source_of(settings)
+        self._source = source_of(settings, self._has_served)
         self._ledger_ns = 0
         self._mark = ""  # of the last candidate that was inspected
         self._predictor: Predictor
@@ -98,9 +98,10 @@ class Service:
         """The answers to checked rows, each committed; `started` is the request's arrival by
         time.perf_counter.
         """
-        answers = await self._predictor.answer(Job(rows, served, caller.name, request_id, started))
-        for answer, row in zip(answers, rows, strict=True):
-            answer["warnings"] = served.rows.warnings(served.rows.meant(row))
+        sample = self.settings.sample
+        job = Job(rows, served, caller.name, request_id, started, sample)
+        answers = await self._predictor.answer(job)
+        for answer in answers:
             for warning in answer["warnings"]:
                 self.metrics.unfamiliar.labels(warning["input"] or "", warning["reason"]).inc()
             predicted = answer["predicted"] if answer["probabilities"] else "a number"
@@ -120,6 +121,15 @@ class Service:
         new = self.store.add_labels(labels, caller.name)
         self.metrics.labels.inc(sum(new))
         return new
+
+    def check_labels(self, given: Sequence[str | None], served: Served, first: int) -> None:
+        """Raises WrongRows for the first label of a table that its rows cannot have; `first` is the
+        number of its first row.
+        """
+        classes = list(served.model.classes or ())
+        for place, label in enumerate(given, first):
+            if label is not None:
+                self._as_label(place, label, classes, served.signature.target)
 
     def count_request(self, caller: str) -> None:
         """Counts one more request of a caller in this second. Raises TooMany above the limit."""
@@ -168,6 +178,9 @@ class Service:
                 raise
         self._mark = mark
 
+    def _has_served(self, source: str) -> bool:
+        return any(one.source == source for one in self.deployments.ledger().adopted)
+
     def _load(self) -> None:
         self._ledger_ns = self.deployments.modified_ns()
         served = self.deployments.load(self.settings.max_rows)
@@ -176,7 +189,9 @@ class Service:
         self.served = served
         log.info("model serves", version=served.version, source=served.deployment.source)
 
-    def _as_label(self, place: int, label: LabelValue, classes: list[str]) -> str:
+    def _as_label(
+        self, place: int, label: LabelValue, classes: list[str], where: str = "label"
+    ) -> str:
         """The label of a prediction that chose from `classes`; the current model of the same table
         may have more.
         """
@@ -186,13 +201,13 @@ class Service:
         if not classes:
             number = _as_number(label)
             if not math.isfinite(number):
-                raise wrong("the label must be a number", place, "label")
+                raise wrong("the label must be a number", place, where)
             return str(number)
         text = as_text(label)
         if text not in classes:
             text = fold(text)  # as the classes are, where the target's dtype is folded
         if text not in classes:
-            raise wrong(f"the label must be one of {', '.join(classes)}", place, "label")
+            raise wrong(f"the label must be one of {', '.join(classes)}", place, where)
         return text
 
 

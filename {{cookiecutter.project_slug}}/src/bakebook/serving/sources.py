@@ -1,35 +1,37 @@
-"""Where models come from: the pipeline's files, or MLflow's registry by its REST interface."""
+"""Where models come from: MLflow's registry, or before the first promotion the pipeline's files."""
 
-import base64
-import json
-import os
 import re
 import shutil
-from http.client import HTTPException
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
 
-from bakebook.errors import BadInput, Unreachable, first_line
-from bakebook.paths import COLUMNS, METRICS, MODEL_CARD, ONNX, PLOTS, ROOT, SIGNATURE
-from bakebook.serving.deployments import Refused
+from bakebook.errors import BadInput
+from bakebook.files import read_pyproject
+from bakebook.paths import MODEL_CARD, PLOTS, ROOT
+from bakebook.serving.registries import (
+    OPTIONAL,
+    REQUIRED,
+    Champion,
+    NoChampion,
+    Registry,
+    RegistryFile,
+    RegistryServer,
+)
 from bakebook.settings import Settings
 
-REQUIRED = (ONNX, SIGNATURE)
-OPTIONAL = (COLUMNS, MODEL_CARD, METRICS)
-REGISTRY_TIMEOUT_S = 5
-LARGEST_FILE = 1 << 30  # bytes
 REGISTERED_MODEL = re.compile(r"models:/(?P<name>[^@/]+)@(?P<alias>[\w.-]+)")
-NOT_MLFLOW = ("the server that answers is not MLflow", "fix MLFLOW_TRACKING_URI")
-FIX_ADDRESS = "start it, or fix MLFLOW_TRACKING_URI"
+ALIAS = "champion"
+PIPELINE = "the pipeline's files"
+SQLITE = "sqlite:///"
+SERVERS = ("http://", "https://")
 
 
 class Source(Protocol):
     """Where the service looks for another model."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def mark(self) -> str:
         """A text that differs for each model. Raises BadInput when there is none, Unreachable
@@ -42,15 +44,61 @@ class Source(Protocol):
         """
 
 
-def source_of(settings: Settings) -> Source:
-    """The registry when NB_MODEL names a registered model, else the pipeline's files."""
-    return Registry(settings.model, settings.tracking_uri) if settings.model else PipelineFiles()
+def source_of(settings: Settings, has_served: Callable[[str], bool]) -> Source:
+    """The champion that NB_MODEL names, else that of the project's own mlflow.db; the pipeline's
+    files where the store is a server, and no model of it is named. `has_served` tells whether a
+    model of that source has served.
+    """
+    address = settings.tracking_uri or f"{SQLITE}mlflow.db"
+    if not settings.model and not address.startswith(SQLITE):
+        return PipelineFiles()
+    name = settings.model or f"models:/{read_pyproject(ROOT, 'project', 'name')}@{ALIAS}"
+    found = REGISTERED_MODEL.fullmatch(name)
+    if not found or not address.startswith((SQLITE, *SERVERS)):
+        raise BadInput(
+            f"NB_MODEL={name} needs the form models:/NAME@ALIAS, and MLFLOW_TRACKING_URI a server"
+            " (http://…) or a file (sqlite:///…)",
+            "set both, or neither to serve the champion of mlflow.db",
+        )
+    registry: Registry = RegistryServer(address)
+    if address.startswith(SQLITE):
+        registry = RegistryFile(ROOT / address.removeprefix(SQLITE))
+    return ChampionOrPipeline(Champion(**found.groupdict(), registry=registry), has_served)
+
+
+class ChampionOrPipeline:
+    """The champion; as long as none has served, what the pipeline wrote."""
+
+    def __init__(self, champion: Champion, has_served: Callable[[str], bool]) -> None:
+        self._champion = champion
+        self._has_served = has_served
+        self._current: Source = champion
+
+    @property
+    def name(self) -> str:
+        """Of what `mark` found."""
+        return self._current.name
+
+    def mark(self) -> str:
+        """See Source."""
+        self._current = self._champion
+        try:
+            return self._champion.mark()
+        except NoChampion:
+            if self._has_served(self._champion.name):
+                raise
+            self._current = PipelineFiles()
+            return self._current.mark()
+
+    def fetch(self, folder: Path) -> None:
+        """See Source."""
+        self._current.fetch(folder)
 
 
 class PipelineFiles:
     """The model that the pipeline wrote in this project."""
 
-    name = "the pipeline's files"
+    name = PIPELINE
 
     def mark(self) -> str:
         """Sizes and times of model, signature and card; the card, which names its model, is written
@@ -68,90 +116,3 @@ class PipelineFiles:
                 shutil.copyfile(path, folder / path.name)
         if PLOTS.is_dir():
             shutil.copytree(PLOTS, folder / PLOTS.name)
-
-
-class Registry:
-    """The version of a registered model that has an alias: `models:/NAME@champion`."""
-
-    def __init__(self, address: str, server: str) -> None:
-        found = REGISTERED_MODEL.fullmatch(address)
-        if not found or not server.startswith(("http://", "https://")):
-            raise BadInput(
-                f"NB_MODEL={address} needs the form models:/NAME@ALIAS,"
-                " and MLFLOW_TRACKING_URI a server (http://…)",
-                "set both, or neither to serve the pipeline's files",
-            )
-        self.name = address
-        self._model = found.groupdict()
-        self._server = server.rstrip("/")
-        self._run_id = ""
-
-    def mark(self) -> str:
-        """The version that has the alias, and its run."""
-        answer = self._get("api/2.0/mlflow/registered-models/alias", **self._model)
-        try:
-            version = json.loads(answer)["model_version"]
-            self._run_id = str(version["run_id"])
-            return f"{self.name} version {version['version']}, run {self._run_id}"
-        except (ValueError, KeyError, TypeError):
-            raise Unreachable(*NOT_MLFLOW) from None
-
-    def fetch(self, folder: Path) -> None:
-        """Downloads the files of the run that `mark` found."""
-        for path in (*REQUIRED, *OPTIONAL):
-            try:
-                content = self._file(path.relative_to(ROOT).as_posix())
-            except BadInput as error:
-                if path in REQUIRED:
-                    raise Refused(error.what) from None
-            else:
-                (folder / path.name).write_bytes(content)
-        (folder / PLOTS.name).mkdir()
-        plots = PLOTS.relative_to(ROOT).as_posix()
-        for name in self._listed(plots):
-            if re.fullmatch(r"[\w-]+\.png", name):
-                (folder / PLOTS.name / name).write_bytes(self._file(f"{plots}/{name}"))
-
-    def _listed(self, path: str) -> list[str]:
-        """The names of the files in a folder of the run."""
-        answer = self._get("api/2.0/mlflow/artifacts/list", run_id=self._run_id, path=path)
-        try:
-            files = json.loads(answer).get("files", [])
-            return [file["path"].rpartition("/")[2] for file in files]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise Unreachable(*NOT_MLFLOW) from None
-
-    def _file(self, path: str) -> bytes:
-        return self._get("get-artifact", path=path, run_uuid=self._run_id)
-
-    def _get(self, route: str, /, **query: str) -> bytes:
-        url = f"{self._server}/{route}?{urlencode(query)}"
-        request = Request(url, headers=_credentials())  # noqa: S310 - http or https, see above
-        try:
-            with urlopen(request, timeout=REGISTRY_TIMEOUT_S) as answer:  # noqa: S310 - the same
-                content: bytes = answer.read(LARGEST_FILE)
-                return content
-        except HTTPError as error:
-            with error:
-                raise self._refusal(error.code, query) from None
-        except (URLError, OSError, HTTPException) as error:
-            reason = first_line(getattr(error, "reason", None) or error)
-            raise Unreachable(f"MLflow does not answer: {reason}", FIX_ADDRESS) from None
-
-    def _refusal(self, status: int, query: dict[str, str]) -> BadInput | Unreachable:
-        if status in (401, 403):
-            remedy = "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and …_PASSWORD"
-            return Unreachable("MLflow refuses access", remedy)
-        if status >= 500:
-            return Unreachable(f"MLflow answers {status}", "see its log")
-        return BadInput(f"MLflow has no {' '.join(query.values())}", f"see {self.name} there")
-
-
-def _credentials() -> dict[str, str]:
-    """The header for the variables that MLflow's own client reads."""
-    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
-        return {"Authorization": f"Bearer {token}"}
-    if user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
-        pair = f"{user}:{os.environ.get('MLFLOW_TRACKING_PASSWORD', '')}"
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    return {}

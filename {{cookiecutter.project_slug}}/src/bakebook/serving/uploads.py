@@ -15,7 +15,7 @@ from bakebook.serving.predictor import Answer
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.serving.schemas import Row
 from bakebook.serving.unfamiliar import in_words
-from bakebook.tables.columns import WrongValue, simplify
+from bakebook.tables.columns import WrongValue, is_text, simplify, without_markers
 from bakebook.tables.dtypes import convert, unique
 from bakebook.tables.times import EXAMPLE_TIME
 from bakebook.tables.values import as_text
@@ -28,10 +28,13 @@ NO_ROWS = "the table has no rows"
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a table as it was sent, and its rows with only the model's inputs."""
+    """A part of a table as it was sent, its rows with only the model's inputs, and the labels that
+    it brings along.
+    """
 
     sent: Any  # lists of texts of a CSV file, a record batch of a Parquet file
     rows: list[Row]
+    labels: list[str | None]  # None for a row without one; empty where they are not asked for
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,29 @@ class Table(ABC):
 
     media: str
 
-    def __init__(self, file: IO[bytes], signature: Signature) -> None:
+    def __init__(self, file: IO[bytes], signature: Signature, *, has_labels: bool) -> None:
         self.file = file
         self.signature = signature
+        self.has_labels = has_labels
         self.options = signature.reading
         probabilities = [f"probability of {name}" for name in signature.classes or ()]
         self.added = [*ADDED_COLUMNS, *probabilities, WARNINGS]
+
+    def _chunk(self, sent: Any, columns: dict[str, pa.ChunkedArray], first: int) -> Chunk:
+        """A part of the table from its columns, of which the first row has the number `first`."""
+        given = columns.pop(self.signature.target, None) if self.has_labels else None
+        labels = [] if given is None else self._labels(given)
+        return Chunk(sent, converted(columns, self.signature, first), labels)
+
+    def _labels(self, column: pa.ChunkedArray) -> list[str | None]:
+        """The labels as they are written; a missing-value marker is none."""
+        options = self.options.of(self.signature.target)
+        simple = simplify(column)
+        text = without_markers(simple, options) if is_text(simple) else simple
+        found = [None if value is None else as_text(value) for value in text.to_pylist()]
+        if self.signature.classes is None and is_text(simple):
+            return [value and value.replace(options.decimal, ".") for value in found]
+        return found
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:
@@ -98,7 +118,7 @@ class Table(ABC):
         them.
         """
         names = unique(header)
-        inputs = list(self.options.columns)
+        inputs = list(self.options.columns) + [self.signature.target] * self.has_labels
         missing = [
             Fault(where=[name], reason="the table has no such column")
             for name in inputs

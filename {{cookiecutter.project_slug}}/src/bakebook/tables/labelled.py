@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bakebook.contracts import ReadOptions
+from bakebook.contracts import FeedbackRows, ReadOptions
 from bakebook.errors import BadInput
 from bakebook.params import IGNORE
 from bakebook.tables.dtypes import convert
 from bakebook.tables.readers import read_untyped
 
 ID = "prediction_id"
+IS_SAMPLE = "is_sample"  # whether the prediction was drawn at random
 
 
 def read(path: Path, options: ReadOptions) -> pd.DataFrame:
-    """The columns of the table that the file has, each with its dtype; the index has the ids of the
-    predictions.
+    """The columns of the table that the file has, each with its dtype; the index says whether each
+    prediction was drawn at random.
     """
     written = read_untyped(path, ReadOptions(file_format="parquet"))
     if ID not in written.column_names:
@@ -30,33 +31,30 @@ def read(path: Path, options: ReadOptions) -> pd.DataFrame:
         if is_given and not pa.types.is_null(written[name].type):
             where = f"{path.name}, column '{name}'"
             columns[name] = convert(written[name], dtype, ReadOptions(), where).to_pandas()
-    return pd.DataFrame(columns).set_axis(written[ID].to_pandas(), axis="index")
+    is_sample = np.zeros(len(written), dtype=bool)
+    if IS_SAMPLE in written.column_names and pa.types.is_boolean(written[IS_SAMPLE].type):
+        is_sample = written[IS_SAMPLE].fill_null(False).to_numpy()
+    return pd.DataFrame(columns).set_axis(is_sample, axis="index")
 
 
-def add(table: pd.DataFrame, path: Path | None, options: ReadOptions) -> pd.DataFrame:
-    """The table with the labelled rows below it; without a path, the table alone.
-
-    A column that the service does not ask for is continued where its values allow: a constant by
-    its value, a key by further numbers or by the ids of the predictions. Any other is missing.
+def add(
+    table: pd.DataFrame, path: Path | None, options: ReadOptions
+) -> tuple[pd.DataFrame, FeedbackRows]:
+    """The table with the labelled rows below it, and where these are; without a path, the table
+    alone. A column that the service does not ask for, such as a key, is missing in these rows.
     """
     if path is None:
-        return table
+        return table, FeedbackRows()
     rows = read(path, options)
     if not len(rows.columns):
         raise BadInput(
             f"{path.name} has none of the table's columns", "set ingest.feedback, or leave it empty"
         )
-    for name in table.columns.difference(rows.columns):
-        rows[name] = _continued(table[name], rows.index)
-    return pd.concat([table, rows[table.columns]], ignore_index=True)
-
-
-def _continued(column: pd.Series, ids: pd.Index) -> pd.Series:
-    if column.nunique() == 1 and column.notna().all():
-        return pd.Series(column.iloc[0], index=ids)
-    if column.is_unique and pd.api.types.is_integer_dtype(column):
-        first = int(column.max()) + 1
-        return pd.Series(range(first, first + len(ids)), index=ids)
-    if column.is_unique and pd.api.types.is_string_dtype(column):
-        return pd.Series(ids, index=ids)
-    return pd.Series(np.nan, index=ids)
+    is_sample = rows.index.to_numpy()
+    rows = rows.reset_index(drop=True)
+    lacking = [name for name in table.columns if name not in rows]
+    rows = rows.join(table.iloc[:0][lacking].reindex(rows.index))
+    longer = pd.concat([table, rows[table.columns]], ignore_index=True)
+    places = np.arange(len(table), len(longer))
+    found = {"rows": places.tolist(), "sample": places[is_sample].tolist()}
+    return longer, FeedbackRows(**found, lacking=tuple(lacking))

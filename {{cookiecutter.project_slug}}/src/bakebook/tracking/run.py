@@ -2,7 +2,6 @@
 they were given.
 """
 
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -16,6 +15,7 @@ from bakebook.contract.imports import top_level_names
 from bakebook.contract.project import Project
 from bakebook.errors import Interrupted, NoSpace, Unreachable
 from bakebook.files import dvc_hash
+from bakebook.git import git
 from bakebook.tracking import log, names
 from bakebook.tracking.log import FAILED_TAG, MODEL_FILE, MODEL_TAG
 from bakebook.tracking.open_runs import OPENED_BY, OpenRun, OpenRunFile
@@ -200,9 +200,9 @@ class Tracking:
         }
         if self.takes_model:
             tags[MODEL_TAG] = self._model_hash()
-        commit = _git(self.project.root, "rev-parse", "HEAD")
+        commit = git(self.project.root, "rev-parse", "HEAD")
         if commit:
-            changes = _git(self.project.root, "status", "--porcelain", "--", ".", *OUTPUTS)
+            changes = git(self.project.root, "status", "--porcelain", "--", ".", *OUTPUTS)
             tags["mlflow.source.git.commit"] = commit
             tags["git_dirty"] = str(bool(changes)).lower()
         return tags
@@ -213,14 +213,3 @@ def _fulfil(future: "Future[Run]", open_run: Callable[[], "Run"]) -> None:
         future.set_result(open_run())
     except BaseException as error:
         future.set_exception(error)
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    command = ["git", *arguments]
-    try:
-        done = subprocess.run(
-            command, cwd=root, capture_output=True, text=True, encoding="utf-8", check=False
-        )
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

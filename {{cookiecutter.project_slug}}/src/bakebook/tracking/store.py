@@ -110,8 +110,10 @@ class Store:
                     os.environ[name] = value
 
     @contextmanager
-    def answering(self, stage: str) -> Iterator[None]:
-        """Turns a store's own errors into one sentence; the stage's outputs exist already."""
+    def answering(self, what: str, again: str = "dvc repro") -> Iterator[None]:
+        """Turns a store's own errors into one sentence, which begins with what is being done and
+        ends with how to go on; a stage's outputs exist already.
+        """
         _configure_mlflow()
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
@@ -121,8 +123,8 @@ class Store:
         except (MlflowException, SQLAlchemyError, OSError) as error:
             reason = without_credentials(first_line(error))
             failure = NoSpace if out_of_space(error) else Unreachable
-            what = f"{stage}: MLflow at {self.shown} cannot record ({reason})"
-            raise failure(what, "fix the store, then dvc repro") from error
+            sentence = f"{what}: MLflow at {self.shown} cannot record ({reason})"
+            raise failure(sentence, f"fix the store, then {again}") from error
 
     def experiment_id(self) -> str:
         """The experiment, which is created when it does not exist."""

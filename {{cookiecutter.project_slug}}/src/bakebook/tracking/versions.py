@@ -3,7 +3,6 @@ knows it.
 """
 
 import re
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from bakebook.contracts import Interval, Metrics, SplitReport, Trained
 from bakebook.errors import BadInput, did_you_mean
+from bakebook.git import git
 from bakebook.paths import METRICS, PARAMS, ROOT, SPLIT, TRAINED
 from bakebook.tracking.log import PER_COLUMN, TRAINED_PARAMS, flat
 from bakebook.tracking.names import ESTIMATOR, HYPERPARAMETERS, MODEL, NAME_TAG, TEST_ROWS_TAG
@@ -147,19 +147,19 @@ def _on_disk(path: Path) -> str | None:
 
 
 def _committed(root: Path, revision: str, path: str) -> str | None:
-    return _git(root, "show", f"{revision}:./{path}")
+    return git(root, "show", f"{revision}:./{path}")
 
 
 def _commit(root: Path, name: str) -> str | None:
     if name.startswith("-"):
         return None
-    found = _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    found = git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
     return found.strip() if found else None
 
 
 def _experiments(root: Path) -> dict[str, str]:
     """The commits of DVC's experiments by their names."""
-    listed = _git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
+    listed = git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
     found = {}
     for line in listed.splitlines():
         revision, _, name = line.partition(" ")
@@ -168,7 +168,7 @@ def _experiments(root: Path) -> dict[str, str]:
 
 
 def _branches(root: Path) -> list[str]:
-    listed = _git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags")
+    listed = git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags")
     return (listed or "").split("\n")
 
 
@@ -192,9 +192,3 @@ def _run(root: Path, name: str) -> "Run | None":
         if is_id or run.info.run_name == name:
             return run
     return None
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git prints; None where it fails."""
-    done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bakebook.contracts import ExpectationResult, ValidationResult
+from bakebook.contracts import ExpectationResult, FeedbackRows, ValidationResult
 from bakebook.errors import BadInput, CheckFailed, first_line
 from bakebook.params import Severity
 from bakebook.validation.report import readable, results_table
@@ -20,21 +20,31 @@ from bakebook.validation.suite import (
 )
 
 REMEDY = f"read reports/validation.html, then fix the data or {SUITE_FILE}"
+NO_LABELS = FeedbackRows()
+Numbered = dict[int, Expectation]  # by their places in the suite
 Outcome = Mapping[str, Any]  # of one expectation, as Great Expectations writes it to JSON
 
 
-def check(table: pd.DataFrame, suite: object, file: str = SUITE_FILE) -> ValidationResult:
+def check(
+    table: pd.DataFrame,
+    suite: object,
+    file: str = SUITE_FILE,
+    labelled: FeedbackRows = NO_LABELS,
+) -> ValidationResult:
     """The outcome of every expectation, in the suite's order; it succeeds when no critical
     expectation fails.
 
     What Great Expectations accepts fails here: an empty table, an empty suite, an expectation that
     it ignores because it does not know it, and one that raises. Raises BadInput when the suite is
-    no suite; `file` is its name in messages.
+    no suite; `file` is its name in messages. What is expected of a column that labelled predictions
+    lack is not expected of these rows.
     """
     expected = expectations_of(suite, file)
     outcomes: dict[int, Outcome] = {}
-    if len(table) and expected:
-        outcomes = _evaluate(table, expected, file)
+    if len(table):
+        drawn = table.drop(index=table.index[list(labelled.rows)])
+        about_all, about_drawn = _about(expected, labelled)
+        outcomes = _evaluate(table, about_all, file) | _evaluate(drawn, about_drawn, file)
     results = [
         _built_in("the table has rows", len(table) > 0),
         _built_in("the suite has expectations", len(expected) > 0),
@@ -85,8 +95,20 @@ def stop_if_failed(validation: ValidationResult, stop_at: Severity, remedy: str 
     raise CheckFailed(f"{count}, first: {subject}: {detail}{rows}", remedy)
 
 
-def _evaluate(table: pd.DataFrame, expected: list[Expectation], file: str) -> dict[int, Outcome]:
+def _about(expected: list[Expectation], labelled: FeedbackRows) -> tuple[Numbered, Numbered]:
+    """What is expected of all rows, and what only of those that are no labelled predictions."""
+    about_all: Numbered = {}
+    about_drawn: Numbered = {}
+    for number, one in enumerate(expected):
+        is_lacking = not one.columns.isdisjoint(labelled.lacking)
+        (about_drawn if is_lacking else about_all)[number] = one
+    return about_all, about_drawn
+
+
+def _evaluate(table: pd.DataFrame, expected: Numbered, file: str) -> dict[int, Outcome]:
     """Great Expectations' outcome of each expectation that it knows, by its place in the suite."""
+    if not expected:
+        return {}
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -96,7 +118,7 @@ def _evaluate(table: pd.DataFrame, expected: list[Expectation], file: str) -> di
     asset = context.data_sources.add_pandas("project").add_dataframe_asset("table")
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": table})
     numbered = []
-    for number, expectation in enumerate(expected):
+    for number, expectation in expected.items():
         numbered.append({**deepcopy(expectation.source), "meta": {"number": number}})
     try:
         suite = gx.ExpectationSuite(name="table", expectations=numbered)

@@ -9,6 +9,7 @@ from bakebook.params import Severity
 JsonObject = dict[str, Any]
 SUITE_FILE = "expectations/suite.json"
 OWN_SUITE_FILE = "expectations/columns.json"  # of the project's own columns
+COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list")
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)  # the most severe first
 
 
@@ -26,6 +27,13 @@ class Expectation:
     def name(self) -> str:
         """The type in plain words: column values to be between."""
         return self.type.removeprefix("expect_").replace("_", " ")
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns whose values it is about."""
+        named = [value for key, value in self.kwargs.items() if key in COLUMN_ARGUMENTS]
+        listed = [value if isinstance(value, list) else [value] for value in named]
+        return {str(name) for names in listed for name in names}
 
 
 def expectations_of(suite: Any, file: str = SUITE_FILE) -> list[Expectation]:
