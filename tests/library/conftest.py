@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from alembic import command
+from alembic.config import Config
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from bakebook.contracts import ReadOptions, Schema
 from bakebook.database.backup import upgrade
-from bakebook.database.store import Store, new_id
+from bakebook.database.store import MIGRATIONS, VERSION_TABLE, Store, new_id
 from bakebook.models.schema import describe_inputs, learn_inputs
 
 PROJECT = Path(__file__).parents[2] / "{{cookiecutter.project_slug}}"
@@ -70,6 +72,17 @@ def store(tmp_path: Path) -> Iterator[Store]:
     upgrade(store)
     yield store
     store.close()
+
+
+def store_of(version: str, path: Path) -> Store:
+    """An empty database as an earlier version made it."""
+    store = Store(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with store.engine.begin() as connection:
+        config.attributes |= {"connection": connection, "version_table": VERSION_TABLE}
+        command.upgrade(config, version)
+    return store
 
 
 def stored(**more: Any) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_each_line_of_githubs_file_runs(changed: Path, run: Run, environment: di
 def holds_the_change(project: Path, report: Path) -> None:
     text = report.read_text("utf-8")
     assert text.startswith(CHANGE)
-    assert re.search(r"\| model\.f1_macro +\| [\d.]+ +\| [\d.]+ +\|", text), text
+    assert re.search(r"\| model\.log_loss +\| [\d.]+ +\| [\d.]+ +\|", text), text
     assert re.search(r"\| train\.hyperparameters\.n_estimators +\| 100 +\| 30 +\|", text), text
     plots = (project / "comparison/plots/index.html").read_text("utf-8")
     assert "Confusion matrix" in plots and "workspace" in plots and "origin/main" in plots

@@ -197,6 +197,14 @@ def test_what_is_not_the_model_of_the_lock_is_not_promoted(models: Models, run: 
     assert "models/model.onnx is not the one of dvc.lock → dvc repro" in refused(run, project, 2)
     (project / "models" / "model.onnx").unlink()
     assert "there is no models/model.onnx → dvc checkout" in refused(run, project, 2)
+    models.take("first")
+    lock = (models.kept / "second" / "dvc.lock").read_text("utf-8")
+    evaluated = re.search(r"(?ms)^  evaluate:.*?(?=^  \w)", (project / "dvc.lock").read_text("utf-8"))
+    other = re.sub(r"(?ms)^  evaluate:.*?(?=^  \w)", lambda _: evaluated[0], lock)  # type: ignore[index]
+    models.take("second")
+    shutil.copytree(models.kept / "first" / "reports", project / "reports", dirs_exist_ok=True)
+    (project / "dvc.lock").write_text(other, encoding="utf-8")  # the metrics are those of another model
+    assert "models/model.joblib has changed since stage 'evaluate' ran → dvc repro" in refused(run, project, 2)
     (project / "dvc.lock").unlink()
     assert "there is no model yet: dvc.lock does not exist → dvc repro" in refused(run, project, 2)
     models.take("first")
@@ -212,19 +220,60 @@ def test_what_is_not_the_model_of_the_lock_is_not_promoted(models: Models, run: 
     assert audit(run, project) == []
 
 
+def test_a_rollback_that_was_interrupted_is_completed_and_goes_no_further(
+    models: Models, run: Run, environment: dict[str, str]
+) -> None:
+    project = models.project
+    ledger = project / "service" / "models" / "ledger.json"
+    versions = []
+    with serving(project, environment) as service:
+        for name in ("second", "first"):  # the pipeline's own is `unmet`, with the ONNX file of `second`
+            versions.append(models.take(name))
+            promote(run, project)
+            assert until(lambda: service.ask("/model").json["version"] == versions[-1])
+            assert until(lambda: service.ask("/model").json["source"].startswith("models:/"))
+    second, first = versions
+    content = json.loads(ledger.read_text("utf-8"))
+    kept = {one["sha256"][:12]: one for one in content["adopted"]}
+    content["adopted"] = [kept[first], kept[second]]  # as a rollback leaves it that ends before the alias has moved
+    content["refused"] = {kept[first]["sha256"]: "it was rolled back"}
+    ledger.write_text(json.dumps(content), encoding="utf-8")
+    back = run(project, "nb", "rollback")
+    assert back.stdout.splitlines() == [f"model {second} is the champion (version 1)"], back.stderr
+    assert audit(run, project)[-1] == ("rollback", "done", second)
+    once_more = run(project, "nb", "rollback")
+    assert (once_more.returncode, once_more.stdout) == (2, "") and "there is no earlier model" in once_more.stderr
+    assert registry(run, project)["aliases"]["champion"][:2] == [second, True]
+    assert run(project, "nb", "rollback", first).stdout.splitlines()[-1] == f"model {first} is the champion (version 2)"
+
+
+def test_a_fix_of_what_is_served_beside_the_model_is_promoted(models: Models, run: Run) -> None:
+    project = models.project
+    first = models.take("first")
+    promote(run, project)
+    params = project / "params.yaml"
+    marked = params.read_text("utf-8").replace("  missing:  #", "  missing:  # more\n  - '?'\n  #", 1)
+    params.write_text(marked, encoding="utf-8")
+    assert run(project, "dvc", "repro").returncode == 0
+    assert f"model {first} is the champion instead of {first} (version 2" in promote(run, project)
+    assert "is the champion already (version 2)" in promote(run, project)
+
+
 def test_a_champion_whose_files_are_gone_is_replaced_on_purpose_only(models: Models, run: Run) -> None:
     project = models.project
     models.take("first")
     promote(run, project)
     run_id = str(registry(run, project)["aliases"]["champion"][3])
     shutil.rmtree(project / "mlartifacts" / run_id)
+    assert "is the champion instead of" in promote(run, project)  # the same model, made whole again
+    run_id = str(registry(run, project)["aliases"]["champion"][3])
+    shutil.rmtree(project / "mlartifacts" / run_id)
     second = models.take("second")
-    assert "version 1 of wine-cultivars has no models in MLflow any more → nb promote --unc" in refused(run, project, 2)
+    assert "version 2 of wine-cultivars has no models in MLflow any more → nb promote --unc" in refused(run, project, 2)
     assert f"model {second} is the champion" in promote(run, project, "--uncompared", "--why", "the files are gone")
-    (project / "mlartifacts" / run_id).mkdir()  # so that the script can read the other alias
     with closing(sqlite3.connect(project / "mlflow.db")) as store:
         aliases = dict(store.execute("SELECT alias, version FROM registered_model_aliases"))
-    assert aliases == {"champion": 2, "previous": 1}
+    assert aliases == {"champion": 3, "previous": 2}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -322,8 +371,7 @@ def test_a_registry_that_goes_away_leaves_a_whole_champion(
         champion = other
 
 
-def test_a_worse_model_is_caught_where_labels_were_learned_too(models: Models, run: Run) -> None:
-    """The rows that test are those of both models, so that none of them was trained on."""
+def test_a_row_that_the_champion_was_trained_on_does_not_test_it(models: Models, run: Run) -> None:
     project = models.project
     models.take("first")
     promote(run, project)

@@ -165,3 +165,35 @@ def test_labelled_predictions_that_were_drawn_at_random_test_too(
     _, corrected = splitting.split(again, at_random, labelled=sample, **how)
     assert sorted(corrected["size"]) == sorted(before["size"])
     assert set(before["kind"].head(3)) == {"small"} and set(corrected["kind"].tail(3)) == {"large"}
+
+
+@pytest.mark.parametrize("split_by", ["patient", "day"])
+def test_a_copy_of_a_test_row_never_teaches(
+    split_by: str, table: pd.DataFrame, schema: Schema
+) -> None:
+    """The service asks neither for the key of a group nor for a time that is no input."""
+    table["patient"] = np.arange(60) // 4
+    table["day"] = pd.date_range("2026-01-01", periods=60)
+    kind = "group" if split_by == "patient" else "time"
+    related = schema.model_copy(update={"split": kind, "split_by": split_by})
+    how = {"test_size": 0.25, "random_state": 7}
+    before, test = splitting.split(table, related, **how)
+    longer, places = labelled(table, pd.concat([test, before]).drop(columns=["patient", "day"]))
+    again = splitting.split(longer, related, labelled=FeedbackRows(rows=places), **how)
+    pd.testing.assert_frame_equal(again[1], test, check_dtype=False)  # of the missing keys
+    assert set(again[0]["size"]).isdisjoint(test["size"])
+    assert set(again[0]["size"]) == set(before["size"])
+
+
+def test_a_labelled_prediction_that_is_later_than_the_first_test_row_does_not_teach(
+    table: pd.DataFrame, schema: Schema
+) -> None:
+    table["day"] = pd.date_range("2026-01-01", periods=60)
+    by_day = schema.model_copy(update={"split": "time", "split_by": "day"})
+    early = table.head(5).assign(size=table["size"] + 0.123)
+    late = table.tail(5).assign(size=table["size"] + 0.123)
+    longer, places = labelled(table, pd.concat([early, late]))
+    how = {"test_size": 0.25, "random_state": 7}
+    train, _ = splitting.split(longer, by_day, labelled=FeedbackRows(rows=places), **how)
+    assert set(early["size"]) <= set(train["size"])
+    assert set(late["size"]).isdisjoint(train["size"])

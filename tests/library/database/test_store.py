@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from conftest import stored
+from conftest import store_of, stored
 
 from bakebook.database.backup import upgrade
 from bakebook.database.schema import labels
-from bakebook.database.store import MIGRATIONS, VERSION_TABLE, Store, new_id
+from bakebook.database.store import Store, new_id
 from bakebook.errors import BadInput
 from bakebook.serving.auth import make_token
 
@@ -76,19 +74,13 @@ def test_a_label_that_comes_between_is_seen(store: Store) -> None:
 
 
 def test_labels_of_an_older_database_are_numbered(tmp_path: Path) -> None:
-    with closing(Store(f"sqlite:///{tmp_path / 'service.db'}")) as store:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+    with closing(store_of("0001", tmp_path / "service.db")) as store:
         with store.engine.begin() as connection:
-            config.attributes |= {"connection": connection, "version_table": VERSION_TABLE}
-            command.upgrade(config, "0001")
             one, other = stored(), stored()
-            before = {name for name in one if name not in ("is_sample", "unfamiliar")}  # as the first version had it
-            rows = [
-                {name: json.dumps(row[name]) if name == "inputs" else row[name] for name in before}
-                for row in (one, other)
-            ]
-            connection.execute(sa.table("predictions", *map(sa.column, before)).insert(), rows)
+            for row in (one, other):
+                known = {name: value for name, value in row.items() if name not in ("is_sample", "unfamiliar")}
+                known |= {"inputs": json.dumps(row["inputs"])}
+                connection.execute(sa.table("predictions", *map(sa.column, known)).insert(), known)
             for id_, label in ((one["id"], "a"), (other["id"], "a"), (one["id"], "b"), (one["id"], "a")):
                 values = {
                     "prediction_id": id_,

@@ -164,6 +164,7 @@ class Signature(Contract):
     version: Version = "1"
     model: ModelFile
     target: str
+    target_dtype: str = "text"
     task: Task
     classes: tuple[str, ...] | None = None
     threshold: float | None = None  # from which probability on the second class is predicted

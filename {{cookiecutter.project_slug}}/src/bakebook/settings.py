@@ -26,7 +26,7 @@ class Settings(BaseSettings):
     open: bool = False  # whether callers on this machine need no token
     state: Path = ROOT / "service"  # the folder of the embedded database and of verified models
     database_url: str = Field("", validation_alias="DATABASE_URL")  # empty: SQLite in `state`
-    model: str = ""  # empty: the pipeline's files; models:/NAME@ALIAS: MLflow's registry
+    model: str = ""  # models:/NAME@ALIAS; empty: the champion of mlflow.db
     tracking_uri: str = Field("", validation_alias="MLFLOW_TRACKING_URI")
     poll: Annotated[float, Ge(0.1)] = 10.0  # seconds between checks for a new model
     max_body: Bytes = 10_000_000  # of a request that is not a file

@@ -36,34 +36,24 @@ def split(
 
     Of equal rows of which one is a labelled prediction, the last stays. Those that people labelled
     because the model found them difficult are no fair sample: they never test, and one that equals
-    a test row or is of its group is left out. Raises BadInput when a part would be empty.
+    a test row, is of its group or, in a time split, not earlier is left out. Raises BadInput when a
+    part would be empty.
     """
     known = table[schema.target].notna()
     rows = table if known.all() else table[known]
     is_labelled = rows.index.isin(table.index[list(labelled.rows)])
     is_teaching = is_labelled & ~rows.index.isin(table.index[list(labelled.sample)])
     if np.sum(~is_teaching) < FEWEST_ROWS:
-        what = f"only {np.sum(~is_teaching)} rows have a target"
+        what = f"only {np.sum(~is_teaching)} rows that may test have a target"
         raise BadInput(what, "add rows with a target, or choose another target")
-    if schema.split == "time":
-        latest = _latest(rows[~is_teaching][schema.split_by], test_size)
-        is_test, is_left_out = rows.index.isin(latest), np.zeros(len(rows), dtype=bool)
-    else:
-        places = held_out.places(rows, schema, random_state)
-        is_group = schema.split == "group"
-        is_old = np.zeros(len(rows), dtype=bool)
-        if not is_group:
-            is_old = _is_repeated(places, is_labelled, ~is_teaching)
-        is_drawn = ~is_teaching & ~is_old
-        strata = None
-        if schema.split == "stratified" and schema.task == "classification":
-            strata = TARGETS[schema.task].strata(rows.loc[is_drawn, schema.target])
-        chosen = held_out.held_out(places[is_drawn], strata, test_size)
-        is_test = rows.index.isin(rows.index[is_drawn][chosen])
-        is_known = places.isin(places[is_test]).to_numpy()
-        is_left_out = is_old | (is_teaching & is_known)
-        if not is_group:
-            is_left_out |= _is_repeated(places, is_labelled, ~is_test & ~is_left_out)
+    copies = pd.Series(np.arange(len(rows)), index=rows.index)
+    if labelled.rows:
+        copies = held_out.copies_of(rows, schema, random_state)
+    is_old = _is_repeated(copies, is_labelled, ~is_teaching)
+    is_test, is_related = _test_rows(rows, schema, ~is_teaching & ~is_old, test_size, random_state)
+    is_known = is_related | copies.isin(copies[is_test]).to_numpy()
+    is_left_out = is_old | (is_teaching & is_known)
+    is_left_out |= _is_repeated(copies, is_labelled, ~is_test & ~is_left_out)
     train = rows[~is_test & ~is_left_out]
     test = rows[is_test]
     is_testable = TARGETS[schema.task].is_testable(test[schema.target], train[schema.target])
@@ -184,13 +174,32 @@ def _row_warnings(
         )
 
 
-def _is_repeated(places: pd.Series, is_labelled: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
+def _test_rows(
+    rows: pd.DataFrame, schema: Schema, is_drawn: np.ndarray, test_size: float, random_state: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks (n,) of the rows that test, which are some of those that are drawn, and of those that
+    are related to them: of their groups, or not earlier than they are.
+    """
+    if schema.split == "time":
+        times = rows[schema.split_by]
+        is_test = rows.index.isin(_latest(times[is_drawn], test_size))
+        return is_test, ~(times < times[is_test].min()).to_numpy()
+    places = held_out.places(rows, schema, random_state)
+    strata = None
+    if schema.split == "stratified" and schema.task == "classification":
+        strata = TARGETS[schema.task].strata(rows.loc[is_drawn, schema.target])
+    chosen = held_out.held_out(places[is_drawn], strata, test_size)
+    is_test = rows.index.isin(rows.index[is_drawn][chosen])
+    return is_test, places.isin(places[is_test]).to_numpy()
+
+
+def _is_repeated(copies: pd.Series, is_labelled: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
     """A mask (n,) of the rows that an equal one follows, among those that are kept, if one of them
     is a labelled prediction.
     """
-    kept = places[is_kept]
-    of_labelled = kept[kept.isin(places[is_labelled & is_kept])]
-    return np.asarray(places.index.isin(of_labelled.index[of_labelled.duplicated(keep="last")]))
+    kept = copies[is_kept]
+    of_labelled = kept[kept.isin(copies[is_labelled & is_kept])]
+    return np.asarray(copies.index.isin(of_labelled.index[of_labelled.duplicated(keep="last")]))
 
 
 def _latest(times: pd.Series, test_size: float) -> pd.Index:

@@ -45,10 +45,8 @@ def rollback(
     with reported(), opened_store() as store:
         from bakebook import settings
         from bakebook.lifecycle.rollback import roll_back
-        from bakebook.serving.deployments import Deployments
 
-        deployments = Deployments(settings.read().state / "models")
-        for line in roll_back(ROOT, deployments, store, version, why):
+        for line in roll_back(settings.read(), store, version, why):
             typer.echo(line)
 
 

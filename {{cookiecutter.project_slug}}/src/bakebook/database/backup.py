@@ -48,6 +48,8 @@ def upgrade(store: Store) -> bool:
     )
     with answering(), store.engine.begin() as connection:
         connection.exec_driver_sql(lock)
+        if not store.is_embedded:  # an index of many rows takes longer than a request may
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         config.attributes["connection"] = connection
         config.attributes["version_table"] = VERSION_TABLE
         command.upgrade(config, "head")

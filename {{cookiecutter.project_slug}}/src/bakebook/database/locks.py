@@ -31,13 +31,17 @@ def _file(store: Store, what: str) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     database = Path(store.engine.url.database or "")
+    lock = FileLock(database.with_name(f"{database.name}.{what}.lock"), timeout=0)
     try:
-        with FileLock(database.with_name(f"{database.name}.{what}.lock"), timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise Busy(f"another {what} is running", WAIT) from None
     except OSError as error:
         raise Unreachable(f"the lock beside {database.name} cannot be taken ({error})") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -44,9 +44,9 @@ predictions = sa.Table(
     sa.Column("is_sample", sa.Boolean, nullable=False, default=False),
     # Inputs that are unlike those of the training
     sa.Column("unfamiliar", sa.Integer, nullable=False, default=0),
-    sa.Index("predictions_by_uncertainty", "uncertainty"),
     sa.Index("predictions_by_sample", "is_sample", "id"),
-    sa.Index("predictions_by_unfamiliar", "unfamiliar"),
+    sa.Index("predictions_by_uncertainty", "is_sample", "uncertainty", "id"),
+    sa.Index("predictions_by_unfamiliar", "is_sample", "unfamiliar", "id"),
 )
 labels = sa.Table(  # nothing is overwritten: the newest label of a prediction counts
     "labels",

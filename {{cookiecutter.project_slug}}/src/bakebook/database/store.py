@@ -165,7 +165,7 @@ class Store:
 
         Predictions with equal inputs and classes are one row, which has the `ids` of all.
         """
-        is_other = predictions.c.is_sample.is_(False)
+        is_other = predictions.c.is_sample == sa.false()
         newest = predictions.c.id.desc()
         doubtful = self._waiting(limit, (predictions.c.uncertainty.desc(), newest), is_other)
         unlike = (predictions.c.unfamiliar.desc(), newest)

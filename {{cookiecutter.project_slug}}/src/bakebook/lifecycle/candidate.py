@@ -73,8 +73,11 @@ class Known:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model with what its pipeline found out about it; `data` is the md5 of the source."""
+    """A model with what its pipeline found out about it. `identity` is the md5 of its signature,
+    which names the model's file, its columns.py and how tables are read; `data` that of the source.
+    """
 
+    identity: str
     signature: Signature
     schema: Schema
     metrics: Metrics
@@ -108,7 +111,7 @@ class Candidate:
 def current(project: Project) -> Candidate:
     """The model of dvc.lock. Raises BadInput when the project's files are not those."""
     stages = _locked(project.root)
-    hashes = {one["path"]: one.get("md5") for stage in stages for one in stage.get("outs", ())}
+    hashes = _outputs(stages)
     for path in NEEDED:
         name = path.relative_to(ROOT).as_posix()
         if name not in hashes:
@@ -118,13 +121,31 @@ def current(project: Project) -> Candidate:
         if dvc_hash(path) != hashes[name]:
             raise BadInput(f"{name} is not the one of dvc.lock", "dvc repro, or dvc checkout")
     source = (project.params.get("ingest") or {}).get("source")
-    inputs = {one["path"]: one.get("md5") for stage in stages for one in stage.get("deps", ())}
+    inputs = {one["path"]: one.get("md5") for one in _entries(stages, "deps")}
     return Candidate(
+        dvc_hash(SIGNATURE),
         artifacts.read(Signature, SIGNATURE),
         artifacts.read(Schema, SCHEMA),
         artifacts.read(Metrics, METRICS),
         str(inputs.get(source) or ""),
     )
+
+
+def _outputs(stages: Mapping[str, Any]) -> dict[str, str]:
+    """The hash of each output. Raises BadInput where a stage has read another version of one: it
+    has not run since, and what it says is of another model.
+    """
+    hashes = {str(one["path"]): str(one.get("md5")) for one in _entries(stages, "outs")}
+    for name, stage in stages.items():
+        for one in stage.get("deps", ()):
+            if hashes.get(one["path"], "") not in ("", str(one.get("md5"))):
+                what = f"{one['path']} has changed since stage '{name}' ran"
+                raise BadInput(what, "dvc repro")
+    return hashes
+
+
+def _entries(stages: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    return [one for stage in stages.values() for one in stage.get(kind, ())]
 
 
 def commit(root: Path) -> dict[str, str]:
@@ -136,13 +157,14 @@ def commit(root: Path) -> dict[str, str]:
     return {"commit": head, "uncommitted_changes": str(bool(changes)).lower()}
 
 
-def _locked(root: Path) -> list[Mapping[str, Any]]:
+def _locked(root: Path) -> Mapping[str, Any]:
+    """The stages of dvc.lock."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
         lock = YAML(typ="safe").load((root / "dvc.lock").read_text(encoding="utf-8"))
-        return list(lock["stages"].values())
+        return dict(lock["stages"])
     except FileNotFoundError:
         raise BadInput("there is no model yet: dvc.lock does not exist", "dvc repro") from None
     except (OSError, YAMLError, KeyError, TypeError, AttributeError):

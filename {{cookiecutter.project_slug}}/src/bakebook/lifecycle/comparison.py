@@ -11,7 +11,7 @@ from bakebook.contracts import Interval, Schema
 from bakebook.errors import BadInput, CheckFailed, first_few, first_line
 from bakebook.lifecycle.candidate import UNCOMPARED, Known
 from bakebook.models.held_out import identities
-from bakebook.models.intervals import difference
+from bakebook.models.intervals import FEWEST_BLOCKS, difference
 from bakebook.models.rows import blocks_of, rows_of
 from bakebook.models.runtime import Model
 from bakebook.models.task import Score
@@ -63,8 +63,14 @@ def compare(
     y = _truth(rows, candidate.schema, classes)
     reached, before = (score.compute(y, *one) for one in answers)
     blocks = blocks_of(rows_of(rows, candidate.schema))
+    if blocks is not None and len(np.unique(blocks)) < FEWEST_BLOCKS:
+        what = f"the test rows are of fewer than {FEWEST_BLOCKS} groups"
+        raise CheckFailed(f"the models cannot be compared: {what}", UNCOMPARED)
     better, worse = answers if score.more_is_better else answers[::-1]
     gain = difference(score.compute, y, better, worse, RANDOM_STATE, blocks)
+    if not np.isfinite([reached, before, gain.low]).all():
+        what = f"{name} cannot be computed for both"
+        raise CheckFailed(f"the models cannot be compared: {what}", UNCOMPARED)
     allowed = margin if score.more_is_better else margin * before
     return Comparison(name, float(reached), float(before), gain, len(rows), gain.low < -allowed)
 
@@ -75,7 +81,9 @@ def _stop_unless_alike(candidate: Known, champion: Known, test: pd.DataFrame) ->
     if (known.target, known.task) != (now.target, now.task):
         what = f"the champion predicts '{known.target}', and this model '{now.target}'"
         raise BadInput(what, UNCOMPARED)
-    missing = [one.name for one in known.inputs if one.name not in test]
+    needed = [one.name for one in known.inputs]
+    needed += [champion.schema.split_by] if champion.schema.split == "group" else []
+    missing = [name for name in needed if name not in test]
     if missing:
         named = first_few(missing, MOST_NAMED)
         what = f"the table has changed since the champion, which needs the column {named}"

@@ -24,11 +24,13 @@ from bakebook.lifecycle.candidate import TRAINING, Candidate, Known, commit, cur
 from bakebook.lifecycle.comparison import Comparison, compare
 from bakebook.models.task import Task
 from bakebook.paths import MODEL, TEST
+from bakebook.runner import processes
 from bakebook.serving.deployments import Refused, verified
 from bakebook.tracking.log import MODEL_TAG
 from bakebook.tracking.registry import (
     CHALLENGER,
     CHAMPION,
+    IDENTITY_TAG,
     MODEL_FOLDER,
     PREVIOUS,
     ROLLED_BACK_TAG,
@@ -52,24 +54,23 @@ def promote(project: Project, store: Store, why: str, *, compared: bool = True) 
     """
     tracking = TrackingStore(project.root)
     audit.prepare(store)
-    with alone(store, PROMOTION), _marked(project.root):
+    with alone(store, PROMOTION), processes.alone(project.root, "promote"), _marked(project.root):
         tracking.reach()
         candidate = current(project)
-        registry = Registry(tracking)
-        registry.clear_up()
-        champion = registry.find(CHAMPION)
+        registry = Registry(tracking, "promote")
+        champion = _settled(registry, store)
         decision = Decision(
             "promote", "done", candidate.sha256[:SHORT], champion.short if champion else "", why
         )
-        if champion and champion.sha256 == candidate.sha256:
-            return _complete(registry, store, champion, decision)
         try:
             comparison = _admitted(project, registry, candidate, champion, compared)
+            version = _registered(project, registry, candidate, why)
         except (CheckFailed, BadInput) as error:
             refusal = {audit.REFUSED: error.what}
             audit.record(store, replace(decision, outcome="refused", details=refusal))
             raise
-        version = _registered(project, registry, candidate, why)
+        if champion and version.number == champion.number:
+            return [f"model {version.short} is the champion already (version {version.number})"]
         _crown(registry, version, champion)
         details = _details(version, comparison)
         audit.record(store, replace(decision, details=details))
@@ -101,11 +102,11 @@ def _admitted(
     success = candidate.metrics.success
     if not (success.criteria and success.passed):
         raise CheckFailed(f"the model is not promoted: {_unmet(candidate)}", "train a better one")
-    for version in registry.verified(candidate.sha256):
+    for version in registry.verified(candidate.identity):
         if reason := version.tags.get(ROLLED_BACK_TAG):
             remedy = f"nb rollback {version.short} takes it back, or train another"
             raise CheckFailed(f"the model is not promoted: {reason}", remedy)
-    if not champion or not compared:
+    if not champion or not compared or champion.identity == candidate.identity:
         return None
     with tempfile.TemporaryDirectory() as folder:
         for place in (MODEL_FOLDER, TRAINING):
@@ -138,11 +139,14 @@ def _unmet(candidate: Candidate) -> str:
 
 def _registered(project: Project, registry: Registry, candidate: Candidate, why: str) -> Registered:
     """A version whose files are verified: one that is there already, or a new one."""
-    if found := registry.verified(candidate.sha256):
-        return found[0]
+    for version in registry.verified(candidate.identity):
+        if _is_whole(registry, version):
+            return version
+        registry.untag(version, VERIFIED_TAG)
     training = registry.training_of(MODEL_TAG, dvc_hash(MODEL))
     given = {
         SHA256_TAG: candidate.sha256,
+        IDENTITY_TAG: candidate.identity,
         "data_md5": candidate.data,
         "training_run": training,
         "promoted_by": audit.user(),
@@ -163,26 +167,38 @@ def _registered(project: Project, registry: Registry, candidate: Candidate, why:
     return version
 
 
+def _is_whole(registry: Registry, version: Registered) -> bool:
+    """Whether MLflow still has the files of a verified version."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            files = registry.download(version, MODEL_FOLDER, Path(folder))
+            return verified(files) == version.sha256
+        except (BadInput, Refused):
+            return False
+
+
 def _crown(registry: Registry, version: Registered, champion: Registered | None) -> None:
     """Moves the aliases, the champion's last."""
     registry.move(CHALLENGER, version)
-    if champion:
+    if champion and champion.identity != version.identity:  # else its files are gone
         registry.move(PREVIOUS, champion)
     registry.move(CHAMPION, version)
     registry.remove(CHALLENGER)
 
 
-def _complete(
-    registry: Registry, store: Store, champion: Registered, decision: Decision
-) -> list[str]:
-    """What an interrupted promotion may lack."""
+def _settled(registry: Registry, store: Store) -> Registered | None:
+    """The champion, after what an interrupted promotion left is removed or completed."""
+    registry.clear_up()
+    champion = registry.find(CHAMPION)
     if registry.find(CHALLENGER):
         registry.remove(CHALLENGER)
-    if audit.last_choice(store) != champion.short:
+    if champion and champion.sha256 and audit.last_choice(store) != champion.short:
         previous = registry.find(PREVIOUS)
         replaced = previous.short if previous else ""
-        audit.record(store, replace(decision, replaced=replaced, details=_details(champion, None)))
-    return [f"model {champion.short} is the champion already (version {champion.number})"]
+        details = {**_details(champion, None), "recorded": "by a later promotion"}
+        why = champion.tags.get("why", "")
+        audit.record(store, Decision("promote", "done", champion.short, replaced, why, details))
+    return champion
 
 
 def _details(version: Registered, comparison: Comparison | None) -> dict[str, Any]:
@@ -195,5 +211,5 @@ def _done(registry: Registry, version: Registered, champion: Registered | None) 
     instead = f" instead of {champion.short}" if champion else ""
     return (
         f"model {version.short} is the champion{instead} (version {version.number} of"
-        f" {registry.name}); services take it over"
+        f" {registry.name}); services that follow it take it over"
     )

@@ -111,6 +111,7 @@ def signature(
             file="model.onnx", sha256=hashlib.sha256(onnx).hexdigest(), bytes=len(onnx)
         ),
         target=schema.target,
+        target_dtype=reading.columns.get(schema.target, "text"),
         task=schema.task,
         classes=schema.classes,
         threshold=_threshold_in(onnx),

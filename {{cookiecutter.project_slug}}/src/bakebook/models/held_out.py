@@ -31,6 +31,13 @@ def places(rows: pd.DataFrame, schema: Schema, random_state: int) -> pd.Series:
     return pd.Series((seeded >> np.uint64(11)) / float(1 << 53), index=rows.index)
 
 
+def copies_of(rows: pd.DataFrame, schema: Schema, random_state: int) -> pd.Series:
+    """A number (n,) that copies of a row share, whatever the split; rows that are equal by chance
+    have different ones.
+    """
+    return places(rows, schema.model_copy(update={"split": "random"}), random_state)
+
+
 def identities(rows: pd.DataFrame, schema: Schema) -> pd.Series:
     """64 bits (n,) by which rows are known again in another version of the table: of a group split
     the group, else what the row is.
@@ -48,7 +55,9 @@ def row_hashes(rows: pd.DataFrame, schema: Schema) -> pd.Series:
     """
     own = {column.name for column in schema.derived}
     names = [name for name in distinguishing(schema) if name in rows and name not in own]
-    names = names or [one.name for one in schema.inputs if one.name in rows]
+    if not names:  # every input is computed: by what is read for it
+        read = {name for column in schema.derived for name in column.reads}
+        names = [name for name in read - own if name in rows]
     found = np.zeros(len(rows), dtype=np.uint64)
     for name in sorted(names):
         found = _mixed(found * np.uint64(ODD) + _column_hashes(rows[name]))

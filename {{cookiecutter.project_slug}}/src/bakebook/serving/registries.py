@@ -8,6 +8,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,9 @@ REQUIRED = (ONNX, SIGNATURE)
 OPTIONAL = (COLUMNS, MODEL_CARD, METRICS)
 TIMEOUT_S = 5
 LARGEST_FILE = 1 << 30  # bytes
+LONGEST_ERROR = 10_000
+# MLflow's names for a model, and for an alias, that do not exist
+NO_ALIAS = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 PICTURE = re.compile(r"[\w-]+\.png")
 NOT_MLFLOW = ("the server that answers is not MLflow", "fix MLFLOW_TRACKING_URI")
 FIX_ADDRESS = "start it, or fix MLFLOW_TRACKING_URI"
@@ -60,9 +64,9 @@ def source_name(name: str, alias: str) -> str:
     return f"models:/{name}@{alias}"
 
 
-def mark_of(source: str, number: str, run_id: str) -> str:
-    """What tells a version from others."""
-    return f"{source} version {number}, run {run_id}"
+def of_version(number: str, run_id: str) -> str:
+    """What tells a version from others: the end of a mark."""
+    return f"version {number}, run {run_id}"
 
 
 class Champion:
@@ -73,11 +77,13 @@ class Champion:
         self._key = (name, alias)
         self._registry = registry
         self._run_id = ""
+        self.version = ""  # the one that `mark` found
 
     def mark(self) -> str:
         """The version that has the alias, and its run."""
         number, self._run_id = self._registry.find(*self._key)
-        return mark_of(self.name, number, self._run_id)
+        self.version = of_version(number, self._run_id)
+        return f"{self.name} {self.version}"
 
     def fetch(self, folder: Path) -> None:
         """Copies the files of the run that `mark` found."""
@@ -151,10 +157,7 @@ class RegistryServer:
 
     def find(self, name: str, alias: str) -> tuple[str, str]:
         """See Registry."""
-        try:
-            answer = self._get("api/2.0/mlflow/registered-models/alias", name=name, alias=alias)
-        except BadInput as error:
-            raise NoChampion(error.what, error.remedy) from None
+        answer = self._get("api/2.0/mlflow/registered-models/alias", name=name, alias=alias)
         try:
             version = json.loads(answer)["model_version"]
             return str(version["version"]), str(version["run_id"])
@@ -183,18 +186,29 @@ class RegistryServer:
                 return content
         except HTTPError as error:
             with error:
-                raise self._refusal(error.code, query) from None
+                raise self._refusal(error, query) from None
         except (URLError, OSError, HTTPException) as error:
             reason = first_line(getattr(error, "reason", None) or error)
             raise Unreachable(f"MLflow does not answer: {reason}", FIX_ADDRESS) from None
 
-    def _refusal(self, status: int, query: dict[str, str]) -> BadInput | Unreachable:
-        if status in (401, 403):
+    def _refusal(self, error: HTTPError, query: dict[str, str]) -> BadInput | Unreachable:
+        if error.code in (401, 403):
             remedy = "set MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and …_PASSWORD"
             return Unreachable("MLflow refuses access", remedy)
-        if status >= 500:
-            return Unreachable(f"MLflow answers {status}", "see its log")
-        return BadInput(f"MLflow has no {' '.join(query.values())}", "nb promote makes a version")
+        what = f"MLflow has no {' '.join(query.values())}"
+        if _error_code(error) in NO_ALIAS:
+            return NoChampion(what, "nb promote makes a version")
+        if error.code == HTTPStatus.NOT_FOUND or _error_code(error):
+            return BadInput(what, "nb promote makes a version")
+        return Unreachable(f"MLflow answers {error.code}", "see its log")
+
+
+def _error_code(error: HTTPError) -> str:
+    """MLflow's own name of an error; empty where another program answers."""
+    try:
+        return str(json.loads(error.read(LONGEST_ERROR))["error_code"])
+    except (ValueError, KeyError, TypeError, OSError):
+        return ""
 
 
 def _credentials() -> dict[str, str]:

@@ -14,13 +14,14 @@ from bakebook.errors import BadInput
 from bakebook.serving import logs
 from bakebook.serving.app import create_app
 from bakebook.serving.service import Service
-from bakebook.serving.sources import PIPELINE
+from bakebook.serving.sources import PIPELINE, follows_champion
 from bakebook.settings import Settings
 
 SHUTDOWN_GRACE_S = 3  # for requests in progress
 KEEP_ALIVE_S = 30
 MOST_CONNECTIONS = 1000
 PROMOTE = "nb promote"
+NAME_CHAMPION = "nb promote, and set NB_MODEL=models:/NAME@champion"
 OPEN = "nb serve --open"
 NEW_TOKEN = "nb token new NAME --scope predict"  # noqa: S105 - a command
 
@@ -72,7 +73,8 @@ def _greeting(listener: socket.socket, service: Service) -> Iterator[str]:
     shown = f"[{host}]" if ":" in host else host
     yield f"http://{shown}:{port} predicts with model {service.served.version}"
     if service.served.deployment.source == PIPELINE:
-        yield f"the model is the pipeline's, not a champion → {PROMOTE}"
+        remedy = PROMOTE if follows_champion(service.settings) else NAME_CHAMPION
+        yield f"the model is the pipeline's, not a champion → {remedy}"
     if service.access.is_open:
         yield "open to everyone on this machine, and to nobody else (--open)"
     elif not service.access.has_tokens:

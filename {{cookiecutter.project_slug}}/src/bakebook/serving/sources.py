@@ -45,13 +45,26 @@ class Source(Protocol):
 
 
 def source_of(settings: Settings, has_served: Callable[[str], bool]) -> Source:
-    """The champion that NB_MODEL names, else that of the project's own mlflow.db; the pipeline's
-    files where the store is a server, and no model of it is named. `has_served` tells whether a
-    model of that source has served.
+    """Where the service takes its models from. `has_served` tells whether a model of that source
+    has served.
     """
-    address = settings.tracking_uri or f"{SQLITE}mlflow.db"
-    if not settings.model and not address.startswith(SQLITE):
+    if not follows_champion(settings):
         return PipelineFiles()
+    return ChampionOrPipeline(champion_of(settings), has_served)
+
+
+def follows_champion(settings: Settings) -> bool:
+    """Whether the service answers with a champion as soon as there is one: that of a file, or of a
+    server where NB_MODEL names the model.
+    """
+    return bool(settings.model) or _address(settings).startswith(SQLITE)
+
+
+def champion_of(settings: Settings, alias: str = "") -> Champion:
+    """The registered model that NB_MODEL names, else that of the project; with its alias, or with
+    another.
+    """
+    address = _address(settings)
     name = settings.model or f"models:/{read_pyproject(ROOT, 'project', 'name')}@{ALIAS}"
     found = REGISTERED_MODEL.fullmatch(name)
     if not found or not address.startswith((SQLITE, *SERVERS)):
@@ -63,7 +76,11 @@ def source_of(settings: Settings, has_served: Callable[[str], bool]) -> Source:
     registry: Registry = RegistryServer(address)
     if address.startswith(SQLITE):
         registry = RegistryFile(ROOT / address.removeprefix(SQLITE))
-    return ChampionOrPipeline(Champion(**found.groupdict(), registry=registry), has_served)
+    return Champion(found["name"], alias or found["alias"], registry)
+
+
+def _address(settings: Settings) -> str:
+    return settings.tracking_uri or f"{SQLITE}mlflow.db"
 
 
 class ChampionOrPipeline:

@@ -15,7 +15,7 @@ from bakebook.serving.predictor import Answer
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.serving.schemas import Row
 from bakebook.serving.unfamiliar import in_words
-from bakebook.tables.columns import WrongValue, is_text, simplify, without_markers
+from bakebook.tables.columns import WrongValue, simplify
 from bakebook.tables.dtypes import convert, unique
 from bakebook.tables.times import EXAMPLE_TIME
 from bakebook.tables.values import as_text
@@ -92,18 +92,20 @@ class Table(ABC):
     def _chunk(self, sent: Any, columns: dict[str, pa.ChunkedArray], first: int) -> Chunk:
         """A part of the table from its columns, of which the first row has the number `first`."""
         given = columns.pop(self.signature.target, None) if self.has_labels else None
-        labels = [] if given is None else self._labels(given)
+        labels = [] if given is None else self._labels(given, first)
         return Chunk(sent, converted(columns, self.signature, first), labels)
 
-    def _labels(self, column: pa.ChunkedArray) -> list[str | None]:
-        """The labels as they are written; a missing-value marker is none."""
-        options = self.options.of(self.signature.target)
-        simple = simplify(column)
-        text = without_markers(simple, options) if is_text(simple) else simple
-        found = [None if value is None else as_text(value) for value in text.to_pylist()]
-        if self.signature.classes is None and is_text(simple):
-            return [value and value.replace(options.decimal, ".") for value in found]
-        return found
+    def _labels(self, column: pa.ChunkedArray, first: int) -> list[str | None]:
+        """The labels, read as `ingest` reads the target; None where it is missing."""
+        name, dtype = self.signature.target, self.signature.target_dtype
+        options = self.options.of(name)
+        try:
+            values = convert(simplify(column), dtype, options, name)
+        except WrongValue as error:
+            raise wrong(f"the value {error.problem}", first + error.row, name) from None
+        except BadInput:
+            raise wrong(f"the column cannot be read as {dtype}", name) from None
+        return [None if value is None else as_text(value) for value in values.to_pylist()]
 
     @abstractmethod
     def chunks(self) -> Iterator[Chunk]:

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 CHAMPION = "champion"  # which answers
 CHALLENGER = "challenger"  # which is verified, and about to become the champion
 PREVIOUS = "previous"  # which was the champion before
-SHA256_TAG = "sha256"
+SHA256_TAG = "sha256"  # of the ONNX file
+IDENTITY_TAG = "signature_md5"  # of all that is served
 VERIFIED_TAG = "verified"  # the last tag of a version: its files came back as they were sent
 ROLLED_BACK_TAG = "rolled_back"
 MODEL_FOLDER = "models"
 SHORT = 12  # letters of a sha256, as the service shows it
-AGAIN = "nb promote"
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class Registered:
         return self.tags.get(SHA256_TAG, "")
 
     @property
+    def identity(self) -> str:
+        """The md5 of its signature; empty for one that a person registered."""
+        return self.tags.get(IDENTITY_TAG, "")
+
+    @property
     def short(self) -> str:
         return self.sha256[:SHORT] or f"version {self.number}"
 
@@ -51,8 +56,10 @@ class Registry:
     store does not answer.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, what: str) -> None:
+        """`what` is being done, for messages."""
         self.store = store
+        self.what = what
         self.name = read_pyproject(store.root, "project", "name")
 
     def find(self, alias: str) -> Registered | None:
@@ -68,10 +75,10 @@ class Registry:
                 else None
             )
 
-    def verified(self, sha256: str = "") -> list[Registered]:
+    def verified(self, identity: str = "") -> list[Registered]:
         """The versions whose files were verified, of this model or of all, the newest first."""
-        found = [one for one in self._versions() if one.tags.get(VERIFIED_TAG)]
-        return [one for one in found if not sha256 or one.sha256 == sha256]
+        found = [one for one in self.versions() if one.tags.get(VERIFIED_TAG)]
+        return [one for one in found if not identity or one.identity == identity]
 
     def register(
         self, files: Mapping[str, Path], tags: Mapping[str, str], parent: str
@@ -100,16 +107,11 @@ class Registry:
 
     def download(self, version: Registered, place: str, folder: Path) -> Path:
         """A file or folder of the version's run. Raises BadInput when it is gone."""
-        from mlflow.exceptions import MlflowException
-
         with self._answering():
-            try:
-                return Path(self._client.download_artifacts(version.run_id, place, str(folder)))
-            except (MlflowException, OSError) as error:
-                if self.store.is_server:
-                    self.store.reach()
+            if not self._client.list_artifacts(version.run_id, place):
                 what = f"version {version.number} of {self.name} has no {place} in MLflow any more"
-                raise BadInput(what, "nb promote --uncompared") from error
+                raise BadInput(what, "nb promote --uncompared")
+            return Path(self._client.download_artifacts(version.run_id, place, str(folder)))
 
     def tag(self, version: Registered, name: str, value: str) -> None:
         with self._answering():
@@ -134,7 +136,7 @@ class Registry:
         """
         if self.store.is_empty:
             return
-        for version in self._versions():
+        for version in self.versions():
             if version.sha256 and not version.tags.get(VERIFIED_TAG):
                 with self._answering():
                     self._client.delete_model_version(self.name, version.number)
@@ -162,7 +164,7 @@ class Registry:
         return self.store.client
 
     def _answering(self) -> Any:
-        return self.store.answering("promote", AGAIN)
+        return self.store.answering(self.what, f"nb {self.what}")
 
     def _model(self) -> Any:
         """The registered model; None before the first version."""
@@ -175,7 +177,7 @@ class Registry:
                 raise
             return None
 
-    def _versions(self) -> list[Registered]:
+    def versions(self) -> list[Registered]:
         """All versions, the newest first."""
         if self.store.is_empty:
             return []

@@ -7,6 +7,11 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+INDEXES = {
+    "predictions_by_sample": ["id"],
+    "predictions_by_uncertainty": ["uncertainty", "id"],
+    "predictions_by_unfamiliar": ["unfamiliar", "id"],
+}
 
 
 def upgrade() -> None:
@@ -16,12 +21,14 @@ def upgrade() -> None:
     ):
         column = sa.Column(name, type_, nullable=False, server_default=default)
         op.add_column("predictions", column)
-    op.create_index("predictions_by_sample", "predictions", ["is_sample", "id"])
-    op.create_index("predictions_by_unfamiliar", "predictions", ["unfamiliar"])
+    op.drop_index("predictions_by_uncertainty", "predictions")
+    for name, further in INDEXES.items():
+        op.create_index(name, "predictions", ["is_sample", *further])
 
 
 def downgrade() -> None:
-    op.drop_index("predictions_by_unfamiliar", "predictions")
-    op.drop_index("predictions_by_sample", "predictions")
+    for name in INDEXES:
+        op.drop_index(name, "predictions")
+    op.create_index("predictions_by_uncertainty", "predictions", ["uncertainty"])
     op.drop_column("predictions", "unfamiliar")
     op.drop_column("predictions", "is_sample")
