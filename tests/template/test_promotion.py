@@ -256,7 +256,9 @@ def test_a_fix_of_what_is_served_beside_the_model_is_promoted(models: Models, ru
     params.write_text(marked, encoding="utf-8")
     assert run(project, "dvc", "repro").returncode == 0
     assert f"model {first} is the champion instead of {first} (version 2" in promote(run, project)
-    assert "is the champion already (version 2)" in promote(run, project)
+    mistyped = run(project, "nb", "rollback", "0" * 12)
+    assert mistyped.returncode == 2 and "MLflow has no version of model 000000000000" in mistyped.stderr
+    assert "is the champion already (version 2)" in promote(run, project)  # and is not refused
 
 
 def test_a_champion_whose_files_are_gone_is_replaced_on_purpose_only(models: Models, run: Run) -> None:

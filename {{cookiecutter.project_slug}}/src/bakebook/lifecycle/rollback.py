@@ -141,12 +141,13 @@ def _move_alias(
         if champion and chosen and chosen.number == champion.number:
             return champion.short, chosen
         reason = f"it was rolled back ({why})" if why else "it was rolled back"
-        if champion:
+        refused = deployments.ledger().refused
+        if champion and (chosen or champion.sha256 in refused):  # a mistyped version refuses nothing
             registry.tag(champion, ROLLED_BACK_TAG, reason)
         if not chosen:
             lacking = f"version of model {version}" if version else "previous champion"
             what = f"there is no earlier model: MLflow has no {lacking}"
-            raise BadInput(what, "nb promote another one; nb audit shows which there were")
+            raise BadInput(what, "nb audit shows which there were; nb promote makes versions")
         _hand_over(registry, deployments, champion, chosen, reason)
         if ROLLED_BACK_TAG in chosen.tags:
             registry.untag(chosen, ROLLED_BACK_TAG)
