@@ -142,7 +142,8 @@ def _move_alias(
             return champion.short, chosen
         reason = f"it was rolled back ({why})" if why else "it was rolled back"
         refused = deployments.ledger().refused
-        if champion and (chosen or champion.sha256 in refused):  # a mistyped version refuses nothing
+        # A mistyped version refuses nothing
+        if champion and (chosen or champion.sha256 in refused):
             registry.tag(champion, ROLLED_BACK_TAG, reason)
         if not chosen:
             lacking = f"version of model {version}" if version else "previous champion"
