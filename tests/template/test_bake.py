@@ -25,10 +25,10 @@ LICENSE README.md
 data/raw/wine.csv
 deploy/Dockerfile deploy/Dockerfile.dockerignore deploy/.env.example deploy/compose.yaml deploy/mlflow.Dockerfile
 deploy/mlflow.Dockerfile.dockerignore deploy/mlflow.ini deploy/smoke.py docs/columns.md docs/data.md
-docs/experiments.md docs/notebooks.md docs/serving.md docs/troubleshooting.md dvc.yaml
+docs/experiments.md docs/monitoring.md docs/notebooks.md docs/serving.md docs/troubleshooting.md dvc.yaml
 expectations/columns.json expectations/suite.json
 notebooks/describe.ipynb notebooks/evaluate.ipynb notebooks/exploratory/explore.ipynb notebooks/export.ipynb
-notebooks/ingest.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb
+notebooks/ingest.ipynb notebooks/monitor.ipynb notebooks/prepare.ipynb notebooks/train.ipynb notebooks/validate.ipynb
 params.yaml pyproject.toml tests/conftest.py tests/test_evaluation.py tests/test_features.py tests/test_model_card.py
 tests/test_project.py tests/test_splitting.py
 """.split()

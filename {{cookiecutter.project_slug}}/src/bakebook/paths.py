@@ -18,6 +18,9 @@ PARAMS = ROOT / "params.yaml"
 # Relative to a project's root: what `nb run` remembers; safe to delete
 STATE = Path(".dvc") / "tmp" / "nb"
 SEARCHES = ROOT / STATE / "searches"
+# The files of the champion's version, which nb monitor fetches
+CHAMPION = ROOT / STATE / "champion"
+REFERENCE = "training/reference.parquet"  # in the files of a version: the rows that tested it
 PROMOTION = STATE / "promotion"  # the number of the process that promotes, while it does
 
 TABLE = ROOT / "data" / "interim" / "table.parquet"
@@ -45,4 +48,6 @@ CROSS_VALIDATION = REPORTS / "cross_validation.json"
 TRIALS = REPORTS / "trials.csv"
 METRICS = REPORTS / "metrics.json"
 PLOTS = REPORTS / "plots"
+MONITOR = REPORTS / "monitor.json"
+MONITOR_PAGE = REPORTS / "monitor.html"
 MODEL_CARD = REPORTS / "MODEL_CARD.md"

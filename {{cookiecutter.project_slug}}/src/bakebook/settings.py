@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     max_rows: Count = 1000  # of a request in JSON
     sample: Annotated[float, Interval(ge=0, le=1)] = 0.1  # the share whose labels measure
     rate: Count = 1000  # requests of one caller per second
+    webhook: str = ""  # the address to which nb monitor sends an alarm
     log_inputs: bool = False  # whether the log may contain what was asked
 
     @field_validator("database_url")
@@ -41,6 +42,13 @@ class Settings(BaseSettings):
     def _is_known(cls, url: str) -> str:
         if url and url.partition("://")[0] not in ("sqlite", *POSTGRESQL):
             raise ValueError("it must be sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
+        return url
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("it must be an address that begins with http:// or https://")
         return url
 
     @property

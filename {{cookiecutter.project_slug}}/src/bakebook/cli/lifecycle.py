@@ -1,4 +1,4 @@
-"""Commands about which model serves, and why: promote, rollback, audit."""
+"""Commands about the model that serves: promote, rollback, monitor, audit."""
 
 import json
 from typing import Annotated
@@ -48,6 +48,18 @@ def rollback(
 
         for line in roll_back(settings.read(), store, version, why):
             typer.echo(line)
+
+
+def monitor() -> None:
+    """Run the notebook that looks at what the service stored; exit with 3 when the score has
+    fallen.
+    """
+    with reported(), opened_store() as store:
+        from bakebook import settings
+        from bakebook.contract.project import load
+        from bakebook.lifecycle.monitoring import monitor
+
+        typer.echo("\n".join(monitor(load(ROOT), store, settings.read())))
 
 
 def audit(

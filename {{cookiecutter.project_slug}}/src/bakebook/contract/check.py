@@ -8,7 +8,7 @@ from bakebook.contract.imports import unknown_imports
 from bakebook.contract.missing import was_lost, way_back
 from bakebook.contract.own_columns import check_own_columns, path_of
 from bakebook.contract.parameters import Fault, Faults, check_parameters, place
-from bakebook.contract.project import Project
+from bakebook.contract.project import COMMANDS, Project, executed
 from bakebook.errors import BadInput, did_you_mean
 
 RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`
@@ -80,11 +80,6 @@ def _unknown_table(project: Project) -> Fault | None:
     return Fault(place(ingest, "columns"), what, "nb data use")
 
 
-def executed(name: str) -> str:
-    """Where a stage writes its executed notebook."""
-    return f"reports/notebooks/{name}.ipynb"
-
-
 def settings(project: Project, section: str, ignored: str = "") -> Faults:
     """The faults of a section that belongs to no stage."""
     values = project.params.get(section) or {}
@@ -107,7 +102,7 @@ def settings(project: Project, section: str, ignored: str = "") -> Faults:
 
 def _sections(project: Project) -> Faults:
     for name in project.params:
-        if name not in project.stages and name not in SETTINGS:
+        if name not in project.stages and name not in (*SETTINGS, *COMMANDS):
             remedy = did_you_mean(name, project.stages) or "remove it"
             yield Fault(
                 place(project.params, name), f"section '{name}' belongs to no stage", remedy
@@ -115,13 +110,15 @@ def _sections(project: Project) -> Faults:
 
 
 def _stage(project: Project, name: str) -> Faults:
-    if name not in project.stages:
+    is_stage = name in project.stages
+    if not is_stage and not _is_command(project, name):
         yield _missing_stage(project, name)
         return
     if name not in project.notebooks:
         yield from _missing_notebook(project, name)
         return
-    yield from _command(project, name)
+    if is_stage:
+        yield from _command(project, name)
     notebook = project.notebooks[name]
     where = f"notebooks/{name}.ipynb"
     if notebook.get("nbformat") != 4 or not all(cell.get("id") for cell in notebook["cells"]):
@@ -136,8 +133,14 @@ def _stage(project: Project, name: str) -> Faults:
         return
     yield from _imports(project, name)
     yield from check_parameters(project, name)
-    yield from _dependencies(project, name, needed)
-    yield from _lists(project, name)
+    if is_stage:
+        yield from _dependencies(project, name, needed)
+        yield from _lists(project, name)
+
+
+def _is_command(project: Project, name: str) -> bool:
+    """Whether a command runs the notebook, which then needs no stage."""
+    return name in COMMANDS and name in project.notebooks
 
 
 def _uses_own_columns(project: Project, name: str) -> bool:

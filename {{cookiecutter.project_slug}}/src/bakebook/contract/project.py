@@ -25,6 +25,8 @@ from bakebook.params import line_of, problem_of, read as read_values
 from bakebook.paths import STATE
 
 LARGEST_YAML = 1024 * 1024  # bytes; a table of thousands of columns has a line for each
+# Notebooks that a command runs, and no stage: what they write
+COMMANDS = {"monitor": ("reports/monitor.json", "reports/monitor.html")}
 LISTS = ("deps", "params", "outs", "metrics", "plots")
 REFERENCE = re.compile(r"\$\{([^}]+)\}")
 MAY_BE_ALIAS = re.compile(r"(?:^|[\s,\[{:?-])\*[^\s,\[\]{}]", re.MULTILINE)
@@ -72,11 +74,12 @@ class Project:
 
     def files(self, stage: str, *lists: str) -> list[str]:
         """The paths of a stage's deps, outs, metrics or plots, with `${...}` replaced from
-        params.yaml.
+        params.yaml; of a command, what it writes.
         """
         found = []
+        known = self.stages.get(stage) or {"outs": [*COMMANDS[stage], executed(stage)]}
         for list_ in lists:
-            for entry in self.stages[stage].get(list_) or []:
+            for entry in known.get(list_) or []:
                 path = next(iter(entry)) if isinstance(entry, dict) else str(entry)
                 found.append(_normalised(self.filled(path)))
         return found
@@ -148,6 +151,11 @@ def load_package(root: Path, module: str) -> ModuleType:
     except Exception as error:  # whatever the owner's code raises
         remedy = "fix it, or restore it with git checkout"
         raise BadInput(f"{name} cannot be imported ({first_line(error)})", remedy) from None
+
+
+def executed(name: str) -> str:
+    """Where a stage writes its executed notebook."""
+    return f"reports/notebooks/{name}.ipynb"
 
 
 def write_params(project: Project) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 from ruamel.yaml.comments import CommentedMap
 
 from bakebook.contract import annotations, notebooks
-from bakebook.contract.check import SETTINGS, executed
+from bakebook.contract.check import SETTINGS
 from bakebook.contract.dependencies import derived, is_derived
-from bakebook.contract.project import Project, load, write_pipeline
+from bakebook.contract.project import COMMANDS, Project, executed, load, write_pipeline
 from bakebook.contract.yaml_files import dumped
 from bakebook.errors import BadInput
 
@@ -52,7 +52,7 @@ def sync(root: Path) -> list[str]:
 
 def new(root: Path, name: str) -> list[str]:
     """Writes a notebook, its params section and its stage where they are missing; then `sync`."""
-    if not STAGE_NAME.fullmatch(name) or name in SETTINGS:
+    if not STAGE_NAME.fullmatch(name) or name in (*SETTINGS, *COMMANDS):
         raise BadInput(
             f"'{name}' is not a valid stage name",
             "use lowercase letters, digits and _: nb new my_stage",

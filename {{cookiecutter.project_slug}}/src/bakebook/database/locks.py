@@ -13,6 +13,7 @@ from bakebook.database.store import Store
 from bakebook.errors import Busy, Unreachable
 
 PROMOTION = "promotion"  # the lock of what moves the champion
+MONITORING = "monitor"
 WAIT = "wait until it has finished"
 
 

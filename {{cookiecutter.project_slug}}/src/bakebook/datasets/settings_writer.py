@@ -23,6 +23,7 @@ from bakebook.models.task import Task, first_model
 from bakebook.params import EXCLUDED_ROLES, IGNORE
 from bakebook.tables.roles import Proposal
 
+MONITOR = "monitor"
 OBVIOUS_ROLES = ("numeric", "boolean", "datetime")  # which need no reason
 
 
@@ -110,6 +111,8 @@ def write_training(project: Project, defaults: Task, rows: int) -> None:
     where the task changes, also search and plots.
     """
     _refill(project.params["evaluate"]["criteria"], defaults.first_criteria)
+    if MONITOR in project.params:
+        _refill(project.params[MONITOR]["criteria"], defaults.first_watched)
     train = project.params["train"]
     first = first_model(defaults, rows)
     is_other_task = project.params["prepare"]["task"] != defaults.name

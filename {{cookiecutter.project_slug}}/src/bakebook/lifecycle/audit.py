@@ -13,6 +13,7 @@ from bakebook.database.store import Store
 LONGEST_NAME = 64  # characters
 REFUSED = "refused"  # the detail that says why
 MOST_SEARCHED = 1000  # decisions
+CHOICES = ("promote", "rollback")  # which say what serves
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class Decision:
     done.
     """
 
-    action: Literal["promote", "rollback"]
-    outcome: Literal["done", "refused"]
+    action: Literal["promote", "rollback", "alarm", "alert"]
+    outcome: Literal["done", "refused", "failed"]
     model_version: str
     replaced: str
     reason: str
@@ -51,8 +52,21 @@ def listed(store: Store, limit: int) -> list[Row]:
 
 def last_choice(store: Store) -> str:
     """The model that the last decision chose; empty when none did."""
-    found = (row for row in store.list_decisions(MOST_SEARCHED) if row["outcome"] == "done")
-    return next((str(row["model_version"]) for row in found), "")
+    for row in store.list_decisions(MOST_SEARCHED):
+        if row["outcome"] == "done" and row["action"] in CHOICES:
+            return str(row["model_version"])
+    return ""
+
+
+def find(store: Store, action: str, model_version: str, reason: str) -> Row | None:
+    """The last decision of this kind about a model, since it was chosen to serve."""
+    for row in store.list_decisions(MOST_SEARCHED):
+        is_own = row["model_version"] == model_version
+        if row["action"] in CHOICES and row["outcome"] == "done":
+            return None
+        if is_own and (row["action"], row["reason"]) == (action, reason):
+            return row
+    return None
 
 
 def as_lines(rows: list[Row]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bakebook import artifacts
 from bakebook.contract.project import Project
@@ -24,6 +25,7 @@ from bakebook.paths import (
     MODEL_CARD,
     ONNX,
     PLOTS,
+    REFERENCE,
     ROOT,
     SCHEMA,
     SIGNATURE,
@@ -44,6 +46,7 @@ UNCOMPARED = 'nb promote --uncompared --why "…"'
 TRAINING = "training"  # the folder of a version with what its training was
 KNOWN_SCHEMA = f"{TRAINING}/schema.json"
 KNOWN_ROWS = f"{TRAINING}/rows.npy"
+MOST_REFERENCE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -101,11 +104,19 @@ class Candidate:
         with tempfile.TemporaryDirectory() as folder:
             rows = Path(folder) / Path(KNOWN_ROWS).name
             np.save(rows, self._training_rows(), allow_pickle=False)
-            yield found | {KNOWN_ROWS: rows, KNOWN_SCHEMA: SCHEMA}
+            reference = Path(folder) / Path(REFERENCE).name
+            artifacts.write_table(_reference(), reference)
+            yield found | {KNOWN_ROWS: rows, KNOWN_SCHEMA: SCHEMA, REFERENCE: reference}
 
     def _training_rows(self) -> np.ndarray:
         found = identities(artifacts.read_table(TRAIN), self.schema)
         return np.unique(found.to_numpy())
+
+
+def _reference() -> pd.DataFrame:
+    """The rows that tested the model, of many a random part."""
+    rows = artifacts.read_table(TEST)
+    return rows.sample(min(len(rows), MOST_REFERENCE_ROWS), random_state=0).sort_index()
 
 
 def current(project: Project) -> Candidate:

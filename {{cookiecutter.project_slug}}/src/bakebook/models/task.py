@@ -129,6 +129,7 @@ class Task(Protocol):
     baseline_text: str  # what the baseline predicts, for each score
     first_models: tuple[FirstModel, ...]  # what `nb data use` writes for a new table
     first_criteria: Mapping[str, Threshold]
+    first_watched: Mapping[str, Threshold]  # the same for `nb monitor`
     predictions: Plot  # what was predicted beside the truth
     errors: Plot  # where predictions are wrong
     confidence: Plot  # how far a prediction can be trusted

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from bakebook.contract.project import Project, load, write_pipeline
+from bakebook.contract.project import COMMANDS, Project, load, write_pipeline
 from bakebook.errors import BadInput, Failure
 from bakebook.paths import STATE
 
@@ -165,6 +165,8 @@ def undeclared_reads(project: Project, stage: str) -> dict[str, int]:
     """What the last run of the stage read without depending on it, and when (ns); the folder where
     it read many files.
     """
+    if stage in COMMANDS:  # it depends on what it finds when it runs
+        return {}
     known = [*project.files(stage, "deps"), *project.made(stage), "params.yaml"]
     found: dict[str, int] = {}
     for one in opened(project, stage):
@@ -212,7 +214,7 @@ def covers(declared: Sequence[str], path: str) -> bool:
 def _persistent(project: Project, stage: str) -> set[str]:
     """The outputs that DVC does not remove before the stage runs again."""
     found = set()
-    for entry in project.stages[stage].get("outs") or []:
+    for entry in (project.stages.get(stage) or {}).get("outs") or []:
         if isinstance(entry, dict):
             path, options = next(iter(entry.items()))
             if options and options.get("persist"):

@@ -12,8 +12,8 @@ from typing import Any
 
 from bakebook.contract import notebooks
 from bakebook.contract.annotations import mismatch
-from bakebook.contract.check import RUNNER, SETTINGS, executed, require
-from bakebook.contract.project import Project, load
+from bakebook.contract.check import RUNNER, SETTINGS, require
+from bakebook.contract.project import COMMANDS, Project, executed, load
 from bakebook.errors import BadInput, CheckFailed, Failure, Unreachable
 from bakebook.paths import STATE
 from bakebook.runner.failures import as_failure
@@ -34,6 +34,17 @@ def run(root: Path, name: str, keep_kernel: bool = False, read: Project | None =
     With `keep_kernel`, the kernel stays for a while after a cell raised. `read` is the project as
     it stands on disk, if that was read before.
     """
+    if name in COMMANDS:
+        raise BadInput(f"'{name}' is no stage but a command of its own", f"nb {name}")
+    _run(root, name, keep_kernel, read)
+
+
+def run_command(root: Path, name: str) -> None:
+    """Runs the notebook of a command. Raises as `run` does."""
+    _run(root, name)
+
+
+def _run(root: Path, name: str, keep_kernel: bool = False, read: Project | None = None) -> None:
     with stoppable():
         project = read or load(root)
         require(project, name)

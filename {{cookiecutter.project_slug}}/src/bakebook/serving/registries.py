@@ -85,6 +85,10 @@ class Champion:
         self.version = of_version(number, self._run_id)
         return f"{self.name} {self.version}"
 
+    def read(self, name: str) -> bytes:
+        """A file of the run that `mark` found, by its place there. Raises BadInput without one."""
+        return self._registry.read(self._run_id, name)
+
     def fetch(self, folder: Path) -> None:
         """Copies the files of the run that `mark` found."""
         for path in (*REQUIRED, *OPTIONAL):

@@ -131,6 +131,7 @@ class Classification:
         "Classifier", 2000
     )  # the probabilities of a forest are better on fewer
     first_criteria: Mapping[str, Threshold] = {"f1_macro": "baseline"}
+    first_watched: Mapping[str, Threshold] = {"f1_macro": "baseline"}
     predictions = Plot(
         name="confusion_matrix",
         title="Confusion matrix",

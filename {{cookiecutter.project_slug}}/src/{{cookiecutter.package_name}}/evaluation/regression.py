@@ -80,6 +80,7 @@ class Regression:
     baseline_text = "predicts the mean of the training rows, and for mae their median"
     first_models = forest_or_boosting("Regressor", 150)
     first_criteria: Mapping[str, Threshold] = {"r2": "baseline"}
+    first_watched: Mapping[str, Threshold] = {"mae": "baseline"}
     predictions = Plot(
         name="actual_and_predicted",
         title="Actual and predicted",

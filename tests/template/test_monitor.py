@@ -1,0 +1,204 @@
+"""Whether the model is still good: what `nb monitor` reports, when it raises an alarm, and what stays as it was."""
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Run
+from servers import postgres_programs, postgres_server
+
+pytestmark = pytest.mark.slow
+TRAFFIC = Path(__file__).with_name("traffic.py")
+ALARM = "error: f1_macro has fallen below 0.55 → reports/monitor.html shows why"
+
+
+@pytest.fixture
+def project(finished: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished, tmp_path / finished.name))
+
+
+def traffic(run: Run, project: Path, months: int, first_changed: int = 99, **variables: str) -> None:
+    done = run(project, "python", str(TRAFFIC), str(months), str(first_changed), **variables)
+    assert done.returncode == 0, done.stderr
+
+
+def found(project: Path) -> Any:
+    return json.loads((project / "reports/monitor.json").read_text("utf-8"))
+
+
+def status(project: Path) -> str:
+    command = ["git", "status", "--porcelain"]
+    return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+
+
+class Hook(ThreadingHTTPServer):
+    """A webhook that answers with the next of `answers`, and 200 after the last; None is no answer."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers: list[int | None] = []
+        self.received: list[dict[str, str]] = []
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/secret4711"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hook
+
+    def do_POST(self) -> None:  # its name is the standard library's
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.received.append(json.loads(body))
+        answer = self.server.answers.pop(0) if self.server.answers else 200
+        if answer is None:
+            self.close_connection = True
+            return
+        self.send_response(answer)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with Hook() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_without_a_prediction_it_says_so_and_makes_no_git_change(project: Path, run: Run) -> None:
+    before = status(project)
+    done = run(project, "nb", "monitor")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "There are no predictions yet."
+    assert "note:" not in done.stderr
+    assert status(project) == before
+    assert "There are no predictions yet." in (project / "reports/monitor.html").read_text("utf-8")
+    refused = run(project, "nb", "run", "monitor")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "error: 'monitor' is no stage but a command of its own → nb monitor\n",
+    )
+
+
+def test_a_fallen_score_is_an_alarm_once_and_a_good_one_is_none(project: Path, run: Run, hook: Hook) -> None:
+    traffic(run, project, months=4)
+    done = run(project, "nb", "monitor", NB_WEBHOOK=hook.address)
+    assert done.returncode == 0 and done.stdout.startswith("No alarm."), done.stderr
+    assert sum(window["labels"] for window in found(project)["windows"]) == 240
+    assert hook.received == []
+
+    (project / "service/service.db").unlink()
+    traffic(run, project, months=6, first_changed=3)
+    hook.answers = [503, 500]
+    done = run(project, "nb", "monitor", NB_WEBHOOK=hook.address)
+    assert done.returncode == 3 and ALARM in done.stderr.splitlines()[-1]
+    assert len(hook.received) == 2  # 503 is tried again at once, 500 is not
+
+    done = run(project, "nb", "monitor", NB_WEBHOOK=hook.address)
+    assert done.returncode == 3
+    assert run(project, "nb", "monitor", NB_WEBHOOK=hook.address).returncode == 3
+    version = found(project)["model"]
+    text = "wine-cultivars: f1_macro has fallen below 0.55"
+    assert hook.received == [{"text": text, "model": version}] * 3
+    lines = [line.split("  ")[1:3] for line in run(project, "nb", "audit").stdout.splitlines()]
+    assert [name for name, _ in lines] == ["alarm", "alert", "alert failed", "alert"]
+    assert "secret4711" not in run(project, "nb", "audit", "--json").stdout + done.stderr + done.stdout
+
+    scores = [window["measured"]["f1_macro"]["score"] for window in found(project)["windows"]]
+    estimates = [window["estimated"]["f1_macro"]["score"] for window in found(project)["windows"]]
+    assert min(scores[:2]) > 0.9 and scores[-1] < 0.1 and min(estimates) > 0.9
+    assert found(project)["drift"]["together"]["is_changed"] is False
+
+
+def test_a_webhook_that_does_not_answer_is_not_asked_twice(project: Path, run: Run, hook: Hook) -> None:
+    traffic(run, project, months=3, first_changed=0)
+    hook.answers = [None]
+    for _ in range(2):
+        assert run(project, "nb", "monitor", NB_WEBHOOK=hook.address).returncode == 3
+    assert len(hook.received) == 1
+
+
+def test_the_champion_is_what_is_normal_and_its_files_are_whole_or_named(project: Path, run: Run) -> None:
+    traffic(run, project, months=3)
+    assert run(project, "nb", "promote").returncode == 0
+    champion = found_after(run, project)["model"]
+    for path in ("models/model.onnx", "models/signature.json", "data/processed/test.parquet"):
+        (project / path).unlink()  # the pipeline goes on, the champion stays
+    assert found_after(run, project)["model"] == champion
+
+    shutil.rmtree(project / ".dvc/tmp/nb/champion")
+    reference = next(project.glob("mlartifacts/**/training/reference.parquet"))
+    reference.rename(reference.with_name("gone"))
+    done = run(project, "nb", "monitor")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "the champion's files are not whole" in done.stderr and "reference.parquet" in done.stderr
+    assert not (project / ".dvc/tmp/nb/champion").exists()
+
+
+def found_after(run: Run, project: Path) -> Any:
+    done = run(project, "nb", "monitor")
+    assert done.returncode == 0, done.stderr
+    return found(project)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("    f1_macro: 0.55", "    roc_auc: 0.55", "monitor.criteria: 'roc_auc' cannot be watched"),
+        ("alpha: 0.05", "alpha: 5", "params.yaml:16: monitor.alpha is 5 but should be"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(project: Path, run: Run, old: str, new: str, sentence: str) -> None:
+    params = project / "params.yaml"
+    text = params.read_text("utf-8")
+    assert text.count(old) == 1
+    params.write_text(text.replace(old, new), encoding="utf-8")
+    done = run(project, "nb", "monitor")
+    assert done.returncode == 2
+    assert sentence in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_away_ends_with_4_and_keeps_the_last_report(project: Path, run: Run) -> None:
+    assert run(project, "nb", "monitor").returncode == 0
+    before = (project / "reports/monitor.json").read_bytes()
+    done = run(project, "nb", "monitor", DATABASE_URL="postgresql://me@127.0.0.1:1/none")
+    assert done.returncode == 4 and len(done.stderr.splitlines()) == 1
+    assert (project / "reports/monitor.json").read_bytes() == before
+
+
+@pytest.mark.skipif(postgres_programs() is None, reason="PostgreSQL is not installed")
+def test_postgresql_gives_the_same_report(project: Path, run: Run) -> None:
+    traffic(run, project, months=3, first_changed=2)
+    run(project, "nb", "monitor")
+    embedded = found(project)
+    programs = postgres_programs()
+    assert programs
+    with postgres_server(programs) as server:
+        traffic(run, project, 3, 2, DATABASE_URL=server.address)
+        done = run(project, "nb", "monitor", DATABASE_URL=server.address)
+        assert done.returncode in (0, 3), done.stderr
+    assert found(project) == embedded
+
+
+def test_the_notebook_runs_by_hand_and_is_no_result_to_show_again(project: Path, run: Run) -> None:
+    traffic(run, project, months=1)
+    assert run(project, "nb", "monitor").returncode == 0
+    with closing(sqlite3.connect(project / "service/service.db")) as store:
+        store.execute("DELETE FROM labels")
+        store.commit()
+    done = run(project, "pytest", "-q", "reports/notebooks/monitor.ipynb", "notebooks/monitor.ipynb")
+    assert done.returncode == 0, done.stdout
+    assert "17 passed" in done.stdout

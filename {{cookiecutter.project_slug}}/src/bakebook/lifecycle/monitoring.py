@@ -1,0 +1,118 @@
+"""`nb monitor`: runs the notebook that looks at what the service stored; an alarm is recorded and
+sent once.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from bakebook import artifacts
+from bakebook.contract.project import Project
+from bakebook.contracts import Signature
+from bakebook.database.locks import MONITORING, alone
+from bakebook.database.store import Store
+from bakebook.errors import BadInput, CheckFailed, Unreachable
+from bakebook.files import read_pyproject
+from bakebook.lifecycle import alerts, audit
+from bakebook.lifecycle.audit import Decision
+from bakebook.monitoring.report import alarm, facts, verdict
+from bakebook.monitoring.results import Monitoring
+from bakebook.paths import CHAMPION, COLUMNS, METRICS, MONITOR, ONNX, REFERENCE, ROOT, SIGNATURE
+from bakebook.runner.run import run_command
+from bakebook.serving.registries import Champion, NoChampion
+from bakebook.serving.sources import champion_of, follows_champion
+from bakebook.settings import Settings
+
+MARK = "mark"  # a file beside those of the champion: which one it is
+REMEDY = "reports/monitor.html shows why; train a better model, then nb promote"
+
+
+def _place(path: Path) -> str:
+    """Where a file of the project is in the files of a version."""
+    return path.relative_to(ROOT).as_posix()
+
+
+FILES = (*map(_place, (ONNX, SIGNATURE, METRICS)), REFERENCE)
+
+
+def monitor(project: Project, store: Store, settings: Settings) -> list[str]:
+    """Writes the reports, records a new alarm and sends it to the webhook; lines for the user.
+
+    Raises CheckFailed while there is an alarm, Busy while another monitor runs, Unreachable without
+    a database.
+    """
+    audit.prepare(store)
+    with alone(store, MONITORING):
+        _fetch_champion(settings)
+        run_command(project.root, "monitor")
+        found = artifacts.read(Monitoring, MONITOR)
+        if not found.alarms:
+            return [verdict(found), *facts(found)]
+        _record(store, found)
+        text = f"{read_pyproject(project.root, 'project', 'name')}: {alarm(found)}"
+        alerts.send(store, settings.webhook, found.model, text)
+    raise CheckFailed(alarm(found), REMEDY)
+
+
+def _record(store: Store, found: Monitoring) -> None:
+    """Keeps an alarm that is new in the audit."""
+    reason = alarm(found)
+    if not audit.find(store, "alarm", found.model, reason):
+        details = {"scores": {name: found.criteria[name].model_dump() for name in found.alarms}}
+        audit.record(store, Decision("alarm", "done", found.model, "", reason, details))
+
+
+def _fetch_champion(settings: Settings) -> None:
+    """Puts the champion's files where the notebook reads them; without a champion, there are
+    none, and it reads the pipeline's.
+    """
+    try:
+        champion = champion_of(settings) if follows_champion(settings) else None
+        mark = champion.mark() if champion else ""
+    except NoChampion:
+        champion = None
+    except Unreachable:
+        if not CHAMPION.exists():
+            raise
+        print("note: MLflow does not answer; the champion is the last known one", file=sys.stderr)
+        return
+    if not champion:
+        shutil.rmtree(CHAMPION, ignore_errors=True)
+    elif _known() != mark:
+        _download(champion, mark)
+
+
+def _known() -> str:
+    try:
+        return (CHAMPION / MARK).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _download(champion: Champion, mark: str) -> None:
+    """All files or none: they are moved to their place as a folder."""
+    CHAMPION.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CHAMPION.parent, prefix="champion-") as folder:
+        new = Path(folder) / "new"
+        for name in FILES:
+            _write(new / name, _read(champion, name))
+        signature = Signature.model_validate_json((new / _place(SIGNATURE)).read_bytes())
+        if signature.columns_sha256:
+            _write(new / _place(COLUMNS), _read(champion, _place(COLUMNS)))
+        (new / MARK).write_text(mark, encoding="utf-8")
+        shutil.rmtree(CHAMPION, ignore_errors=True)
+        new.replace(CHAMPION)
+
+
+def _read(champion: Champion, name: str) -> bytes:
+    try:
+        return champion.read(name)
+    except BadInput as error:
+        remedy = "nb promote makes versions with everything that nb monitor needs"
+        raise BadInput(f"the champion's files are not whole: {error.what}", remedy) from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

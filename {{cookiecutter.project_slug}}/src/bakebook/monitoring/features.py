@@ -1,0 +1,29 @@
+"""Inputs as numbers, for the models that tell rows apart or estimate errors."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bakebook.contracts import Input, Signature
+
+
+def features(inputs: pa.Table, signature: Signature) -> np.ndarray:
+    """A column (n, inputs) of each input: numbers as they are, categories by their place among the
+    levels, times in seconds, the length of a text; NaN for what is missing.
+    """
+    columns = [_as_numbers(inputs[one.name], one) for one in signature.inputs]
+    return np.column_stack(columns) if columns else np.empty((inputs.num_rows, 0))
+
+
+def _as_numbers(values: pa.ChunkedArray, column: Input) -> np.ndarray:
+    if column.role == "categorical":
+        known = pa.array(column.levels or (), pa.string())
+        places = pc.index_in(values, known).fill_null(len(known))
+        values = pc.if_else(pc.is_valid(values), places, None)
+    elif column.role == "text":
+        values = pc.utf8_length(values)
+    elif column.role == "datetime":
+        seconds = pc.utf8_slice_codeunits(values, 0, len("2026-01-01T00:00:00"))
+        times = [None if text is None else np.datetime64(text, "s") for text in seconds.to_pylist()]
+        return np.array(times, "datetime64[s]").astype(float)
+    return np.asarray(pc.cast(values, pa.float64()).to_numpy(), float)
