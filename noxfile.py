@@ -119,6 +119,12 @@ def defaults(session: nox.Session) -> None:
 
 
 @nox.session
+def monitoring(session: nox.Session) -> None:
+    """What `nb monitor` computes against Evidently: the table of docs/guide.md. It fills a database for each size."""
+    in_demo_environment(session, "benchmarks/monitoring.py")
+
+
+@nox.session
 def pictures(session: nox.Session) -> None:
     """The README's pictures, from the demo (run that first; needs Chromium)."""
     session.run("uv", "run", "--group", "pictures", "docs/pictures.py")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import Run
-from servers import postgres_programs, postgres_server
+from servers import postgres_programs, postgres_server, serving
 
 pytestmark = pytest.mark.slow
 TRAFFIC = Path(__file__).with_name("traffic.py")
@@ -93,7 +93,9 @@ def test_without_a_prediction_it_says_so_and_makes_no_git_change(project: Path, 
     )
 
 
-def test_a_fallen_score_is_an_alarm_once_and_a_good_one_is_none(project: Path, run: Run, hook: Hook) -> None:
+def test_a_fallen_score_is_an_alarm_once_and_a_good_one_is_none(
+    project: Path, run: Run, environment: dict[str, str], hook: Hook
+) -> None:
     traffic(run, project, months=4)
     done = run(project, "nb", "monitor", NB_WEBHOOK=hook.address)
     assert done.returncode == 0 and done.stdout.startswith("No alarm."), done.stderr
@@ -121,6 +123,20 @@ def test_a_fallen_score_is_an_alarm_once_and_a_good_one_is_none(project: Path, r
     estimates = [window["estimated"]["f1_macro"]["score"] for window in found(project)["windows"]]
     assert min(scores[:2]) > 0.9 and scores[-1] < 0.1 and min(estimates) > 0.9
     assert found(project)["drift"]["together"]["is_changed"] is False
+    with serving(project, environment) as service:
+        page = service.ask("/monitor").body.decode()
+        gauges = service.ask("/metrics").body.decode()
+    assert "Alarm: f1_macro has fallen below 0.55." in page and page.count("<circle") == 2 * len(scores)
+    assert 'monitor_alarm{score="f1_macro"} 1.0' in gauges
+    assert f'monitor_score{{kind="measured",score="f1_macro"}} {scores[-1]}' in gauges
+
+
+def test_the_page_says_that_nothing_was_looked_at(project: Path, environment: dict[str, str]) -> None:
+    with serving(project, environment) as service:
+        page = service.ask("/monitor")
+        gauges = service.ask("/metrics").body.decode()
+    assert page.status == 200 and "Nothing was looked at yet" in page.body.decode()
+    assert "monitor_timestamp_seconds 0.0" in gauges and "monitor_score{" not in gauges
 
 
 def test_a_webhook_that_does_not_answer_is_not_asked_twice(project: Path, run: Run, hook: Hook) -> None:

@@ -19,7 +19,7 @@ from test_contract import replace
 
 pytestmark = pytest.mark.slow
 STAGES = ["ingest", "validate", "prepare", "train", "export", "evaluate", "describe"]
-PAGES = ("data", "experiments", "notebooks", "serving", "releasing", "troubleshooting")
+PAGES = ("data", "experiments", "notebooks", "serving", "monitoring", "releasing", "troubleshooting")
 SHORTER = {
     "train.trials=50": "train.trials=7",
     "train.time_budget=600": "train.time_budget=5",

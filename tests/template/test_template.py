@@ -24,8 +24,8 @@ def code_cells(notebook: Path) -> list[str]:
     return ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
 
 
-def test_the_stages_are_seven_notebooks() -> None:
-    assert sorted(STAGES) == [path.stem for path in NOTEBOOKS if path.parent.name == "notebooks"]
+def test_the_notebooks_are_the_seven_stages_and_the_monitor() -> None:
+    assert sorted([*STAGES, "monitor"]) == [path.stem for path in NOTEBOOKS if path.parent.name == "notebooks"]
 
 
 @pytest.mark.parametrize("path", PLAIN, ids=lambda path: path.name)

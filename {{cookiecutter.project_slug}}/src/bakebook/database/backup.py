@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from bakebook.database.engine import answering
-from bakebook.database.schema import decisions, labels, metadata
+from bakebook.database.schema import decisions, labels, metadata, reports
 from bakebook.database.store import MIGRATIONS, VERSION, VERSION_TABLE, Store
 from bakebook.errors import BadInput, Unreachable
 from bakebook.files import PART
@@ -21,7 +21,7 @@ NEXT_ID = (
     "SELECT setval(pg_get_serial_sequence('{table}', 'id'),"
     " greatest(1, (SELECT max(id) FROM {table})))"
 )
-COUNTED = (labels, decisions)  # tables whose ids are counted
+COUNTED = (labels, decisions, reports)  # tables whose ids are counted
 NAME_BACKUP = "name a file that nb db backup made"
 
 

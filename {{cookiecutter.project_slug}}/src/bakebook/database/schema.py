@@ -1,5 +1,5 @@
-"""The tables of the database: predictions, the labels that came later, who may call, and what was
-decided about models.
+"""The tables of the database: predictions, the labels that came later, who may call, what was
+decided about models, and what the monitor found.
 """
 
 from datetime import UTC, datetime
@@ -81,4 +81,13 @@ decisions = sa.Table(  # nothing is changed or removed: it is what an auditor re
     sa.Column("replaced", sa.String(12), nullable=False),  # the one that served before; may be ""
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("details", Json, nullable=False),
+)
+reports = sa.Table(  # of nb monitor, for the service's page and its gauges
+    "reports",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("made_at", Utc, nullable=False),
+    sa.Column("model_version", sa.String(12), nullable=False),
+    sa.Column("verdict", sa.Text, nullable=False),
+    sa.Column("content", Json, nullable=False),
 )

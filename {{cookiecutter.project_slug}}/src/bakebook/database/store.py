@@ -18,10 +18,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from bakebook.database import fast_insert
 from bakebook.database.engine import answering, connect, is_sqlite
 from bakebook.database.queries import WITH_LABEL, Filter, PredictionPage, Row, conditions
-from bakebook.database.schema import decisions, labels, predictions, tokens
+from bakebook.database.schema import decisions, labels, predictions, reports, tokens
 from bakebook.errors import BadInput
 
-VERSION = "0003"  # the newest migration
+VERSION = "0004"  # the newest migration
 VERSION_TABLE = (
     "service_version"  # MLflow uses Alembic too, and may have its tables in the same database
 )
@@ -232,6 +232,16 @@ class Store:
     def list_decisions(self, limit: int) -> list[Row]:
         """The last decisions, the newest first."""
         return self._all(sa.select(decisions).order_by(decisions.c.id.desc()).limit(limit))
+
+    def add_report(self, row: Mapping[str, object]) -> None:
+        """Keeps what the monitor found."""
+        with answering(), self._careful.begin() as connection:
+            connection.execute(reports.insert(), row)
+
+    def last_report(self) -> Row | None:
+        """What the monitor found last."""
+        found = self._all(sa.select(reports).order_by(reports.c.id.desc()).limit(1))
+        return found[0] if found else None
 
     def _all(self, query: sa.Select[object]) -> list[Row]:
         with answering(), self.engine.connect() as connection:

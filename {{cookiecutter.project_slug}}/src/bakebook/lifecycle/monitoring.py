@@ -5,17 +5,19 @@ sent once.
 import shutil
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bakebook import artifacts
 from bakebook.contract.project import Project
-from bakebook.contracts import Signature
+from bakebook.contracts import Signature, as_json
 from bakebook.database.locks import MONITORING, alone
 from bakebook.database.store import Store
 from bakebook.errors import BadInput, CheckFailed, Unreachable
 from bakebook.files import read_pyproject
 from bakebook.lifecycle import alerts, audit
 from bakebook.lifecycle.audit import Decision
+from bakebook.monitoring.chart import chart
 from bakebook.monitoring.report import alarm, facts, verdict
 from bakebook.monitoring.results import Monitoring
 from bakebook.paths import CHAMPION, COLUMNS, METRICS, MONITOR, ONNX, REFERENCE, ROOT, SIGNATURE
@@ -47,12 +49,28 @@ def monitor(project: Project, store: Store, settings: Settings) -> list[str]:
         _fetch_champion(settings)
         run_command(project.root, "monitor")
         found = artifacts.read(Monitoring, MONITOR)
+        store.add_report(_as_row(found))
         if not found.alarms:
             return [verdict(found), *facts(found)]
         _record(store, found)
         text = f"{read_pyproject(project.root, 'project', 'name')}: {alarm(found)}"
         alerts.send(store, settings.webhook, found.model, text)
     raise CheckFailed(alarm(found), REMEDY)
+
+
+def _as_row(found: Monitoring) -> dict[str, object]:
+    """What the service's page shows."""
+    content = {
+        "facts": facts(found),
+        "charts": [chart(found, name) for name in found.criteria],
+        "monitoring": as_json(found),
+    }
+    return {
+        "made_at": datetime.now(UTC),
+        "model_version": found.model,
+        "verdict": verdict(found),
+        "content": content,
+    }
 
 
 def _record(store: Store, found: Monitoring) -> None:

@@ -6,19 +6,20 @@ from html import escape
 
 from bakebook.monitoring.results import Criterion, Measured, Monitoring, Window
 
-WIDTH = 760
+WIDTH = 560
 HEIGHT = 300
 LEFT = 50
 RIGHT = 20
 TOP = 30
 BOTTOM = 45
-MOST_LABELS = 12  # below the axis
+MOST_LABELS = 7  # below the axis
 STEPS = 5  # of the scale
 HEADROOM = 1.1  # of an error's scale
 MEASURED = "#1f6feb"
 ESTIMATED = "#8a63d2"
 THRESHOLD = "#cf222e"
-TRAINING = "#6e7781"
+TRAINING = "#7d8590"
+INK = "currentColor"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def chart(found: Monitoring, name: str) -> str:
     title = f"{name} of each window: measured, estimated, threshold and training"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"'
-        f' style="width: 100%; max-width: {WIDTH}px" font-family="system-ui, sans-serif"'
+        f' width="100%" font-family="system-ui, sans-serif"'
         f' font-size="12"><title>{escape(title)}</title>{"".join(parts)}{_legend()}</svg>'
     )
 
@@ -75,12 +76,12 @@ def _axes(scale: _Scale, windows: Sequence[Window]) -> list[str]:
     for step in range(STEPS + 1):
         value = scale.top * step / STEPS
         y = scale.y(value)
-        parts.append(_line(LEFT, y, WIDTH - RIGHT, y, "#d0d7de", ""))
-        parts.append(_text(LEFT - 6, y + 4, f"{value:.3g}", "end"))
+        parts.append(_line(LEFT, y, WIDTH - RIGHT, y, INK, "", opacity=0.2))
+        parts.append(_text(LEFT - 6, y + 4, f"{value:.3g}", "end", INK))
     every = -(-len(windows) // MOST_LABELS)
     for place in range(0, len(windows), every):
         shown = f"{windows[place].start:%Y-%m-%d}"
-        parts.append(_text(scale.x(place), HEIGHT - BOTTOM + 16, shown, "middle", size=10))
+        parts.append(_text(scale.x(place), HEIGHT - BOTTOM + 16, shown, "middle", INK, size=10))
     return parts
 
 

@@ -16,6 +16,7 @@ NOTHING = "There are no predictions yet."
 TOO_FEW = "No window has enough predictions to compare them with the training."
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+svg { max-width: 50rem }
 table { border-collapse: collapse; display: block; overflow-x: auto }
 td, th { padding: .3rem .6rem; text-align: left; border-bottom: 1px solid #ddd }
 td { white-space: nowrap }

@@ -181,7 +181,8 @@ def ready(service: TheService) -> dict[str, str]:
     | {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def metrics(caller: Anyone, service: TheService) -> Response:
-    """Counters for Prometheus."""
+    """Counters for Prometheus, and what nb monitor found last."""
+    service.show_report()
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -1,6 +1,9 @@
 """What the service counts, for Prometheus."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -40,7 +43,35 @@ class Metrics:
         self.model = Gauge(
             "model", "1 for the model that answers", ["version"], registry=self.registry
         )
+        self.monitor_score = Gauge(
+            "monitor_score",
+            "Scores of the last window that has one, as nb monitor found them",
+            ["score", "kind"],
+            registry=self.registry,
+        )
+        self.monitor_alarm = Gauge(
+            "monitor_alarm",
+            "1 for a score that has fallen below its threshold",
+            ["score"],
+            registry=self.registry,
+        )
+        self.monitor_time = Gauge(
+            "monitor_timestamp_seconds", "When nb monitor looked last", registry=self.registry
+        )
         self.refused = self._counter("models_refused", "Candidates that were refused", [])
+
+    def show_report(self, made_at: datetime, monitoring: Mapping[str, Any]) -> None:
+        """Sets the gauges to what the monitor found."""
+        self.monitor_time.set(made_at.timestamp())
+        for name, one in monitoring["criteria"].items():
+            self.monitor_alarm.labels(name).set(one["is_alarm"])
+            for kind in ("threshold", "training"):
+                if kind in one:
+                    self.monitor_score.labels(name, kind).set(one[kind])
+            for window in monitoring.get("windows", ()):
+                for kind in ("measured", "estimated"):
+                    if name in window[kind]:
+                        self.monitor_score.labels(name, kind).set(window[kind][name]["score"])
 
     def _counter(self, name: str, description: str, labels: list[str]) -> Counter:
         return Counter(name, description, labels, registry=self.registry)

@@ -14,7 +14,13 @@ from bakebook.serving.service import Service
 from bakebook.tables.values import as_text
 
 FOLDER = Path(__file__).with_name("templates")
-PAGES = {"/": "Predict", "/label": "Label", "/history": "History", "/card": "Model"}
+PAGES = {
+    "/": "Predict",
+    "/label": "Label",
+    "/history": "History",
+    "/monitor": "Monitor",
+    "/card": "Model",
+}
 MOST_FIELDS = 10_000
 
 

@@ -128,6 +128,15 @@ def history(request: Request, caller: MayLabel, service: TheService) -> Response
     )
 
 
+@router.get("/monitor")
+def monitor(request: Request, caller: Anyone, service: TheService) -> Response:
+    """What `nb monitor` found last."""
+    report = service.store.last_report()
+    content = report["content"] if report else {}
+    charts = [Markup(one) for one in content.get("charts", ())]  # noqa: S704 - drawn by nb monitor
+    return render(request, "monitor.html", report=report, charts=charts)
+
+
 @router.get("/card")
 def card(request: Request, caller: Anyone, service: TheService) -> Response:
     """The model card with its plots."""

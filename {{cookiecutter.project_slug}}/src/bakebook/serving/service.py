@@ -79,6 +79,13 @@ class Service:
         self.store.version()
         self._predictor.check()
 
+    def show_report(self) -> None:
+        """Sets the gauges to what the monitor found last; without a database they stay."""
+        with contextlib.suppress(Unreachable):
+            report = self.store.last_report()
+            if report:
+                self.metrics.show_report(report["made_at"], report["content"]["monitoring"])
+
     def poll(self) -> None:
         """Takes another verified model between two requests, and logs one that is refused."""
         try:
