@@ -33,7 +33,7 @@ MONTHS = 12
 SAMPLE = 0.1  # of the predictions, and half of it has a label
 SHA256 = "0" * 64
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-EVIDENTLY = "evidently>=0.7.21,<0.8"
+EVIDENTLY = ("--with", "evidently>=0.7.21,<0.8", "--with", "pandas>=2,<3")
 PEER = """
 import resource, sys, time
 import pandas as pd
@@ -156,7 +156,7 @@ def main(sizes: list[str]) -> None:
             fill(folder, rows, columns)
             address = f"sqlite:///{folder / 'service.db'}"
             own = called(sys.executable, __file__, "--measure", str(columns), DATABASE_URL=address)
-            isolated = ["uv", "run", "--isolated", "--no-project", "--with", EVIDENTLY, "python", "-c", PEER]
+            isolated = ["uv", "run", "--isolated", "--no-project", *EVIDENTLY, "python", "-c", PEER]
             files = [str(folder / name) for name in ("reference.parquet", "current.parquet", "report.html")]
             peer = called(*isolated, *files)
         shown = [f"{seconds:.1f} s, {megabytes:.0f} MB" for seconds, megabytes in (own, peer)]

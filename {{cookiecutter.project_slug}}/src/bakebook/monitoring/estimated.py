@@ -26,7 +26,7 @@ ERROR_MODELS = 10
 MANY_ROWS = 1000  # of the reference, from which a curve calibrates, and not a single number
 MOST_ROWS = 5000  # of a window that are looked at
 FEWEST_ROWS = 20  # of a reference
-MOST_LEARNT = 20_000  # of its rows
+MOST_LEARNT = 5000  # of its rows
 MOST_TREES = 50
 WIDTH = 1.96  # standard errors on each side of a 95 % interval
 SMALLEST = 1e-6  # of a probability
@@ -58,7 +58,7 @@ class Calibrated:
         truth = reference.truth[is_usable]
         self._curves = []
         for _ in range(DRAWS if len(truth) >= FEWEST_ROWS else 0):
-            drawn = self._chance.integers(len(truth), size=len(truth))
+            drawn = self._chance.integers(len(truth), size=min(len(truth), MOST_LEARNT))
             self._curves.append(_calibration(given[drawn], truth[drawn]))
 
     def estimate(self, rows: Observations) -> dict[str, Measured]:
@@ -153,10 +153,11 @@ class _Isotonic:
         self.curves = []
         for place in range(given.shape[1]):
             curve = IsotonicRegression(y_min=SMALLEST, y_max=1, out_of_bounds="clip")
-            self.curves.append(curve.fit(given[:, place], truth == place))
+            curve.fit(given[:, place], truth == place)
+            self.curves.append((curve.X_thresholds_, curve.y_thresholds_))
 
     def __call__(self, given: np.ndarray) -> np.ndarray:
-        columns = [curve.predict(given[:, place]) for place, curve in enumerate(self.curves)]
+        columns = [np.interp(given[:, place], *curve) for place, curve in enumerate(self.curves)]
         found = np.column_stack(columns)
         return np.asarray(found / found.sum(axis=1, keepdims=True))
 
