@@ -82,13 +82,14 @@ def test_only_the_last_windows_are_read(fill: Fill) -> None:
     assert [*np.unique(read(store, 10, 2).window)] == [1, 2]
 
 
-def test_earlier_windows_of_the_model_are_counted(fill: Fill) -> None:
+def test_the_window_of_the_models_first_answer_is_known_when_it_is_no_longer_read(fill: Fill) -> None:
     rows = [prediction(number, 30.5 * number) for number in range(24)]
     rows[:6] = [row | {"model_version": "another"} for row in rows[:6]]
     store = fill(rows, {})
-    assert read(store, "month", 3).before == 24 - 3 - 6
-    assert read(store, "month", 100).before == 0
-    assert read(store, 2, 3).before == 9 - 3
+    for most in (3, 100):
+        found = read(store, "month", most)
+        assert found.window[-1] - found.begin == 24 - 6 - 1
+        assert read(store, 2, most).begin == 3
 
 
 @pytest.mark.parametrize(

@@ -50,19 +50,19 @@ def test_an_interval_covers_the_true_score(name: str, rows: int, right: float) -
         return truth, np.where(random.random(count) < right, truth, other)
 
     true = SCORES[name](*some(300_000))[0]
-    intervals = [performance.interval_of(name, some(rows), 3) for _ in range(400)]
+    intervals = [performance.interval_of(name, some(rows)) for _ in range(400)]
     covered = np.mean([one is not None and one.low <= true <= one.high for one in intervals])
     assert 0.92 <= covered <= 0.99  # 0.95 is promised; the standard error of 400 is 0.011
 
 
 def test_a_perfect_window_has_a_width_and_a_single_row_has_none() -> None:
     ten = np.zeros(10, int)
-    perfect = performance.interval_of("f1_macro", (ten, ten), 2)
+    perfect = performance.interval_of("f1_macro", (ten, ten))
     assert perfect is not None and (perfect.low, perfect.high) == (pytest.approx(0.6915, abs=1e-3), 1)
-    wrong = performance.interval_of("accuracy", (ten, ten + 1), 2)
+    wrong = performance.interval_of("accuracy", (ten, ten + 1))
     assert wrong is not None and (wrong.low, wrong.high) == (0, pytest.approx(0.3085, abs=1e-3))
-    assert performance.interval_of("accuracy", (ten[:1], ten[:1]), 2) is None
-    assert performance.interval_of("mae", (np.zeros(5), np.zeros(5)), None) is not None
+    assert performance.interval_of("accuracy", (ten[:1], ten[:1])) is None
+    assert performance.interval_of("mae", (np.zeros(5), np.zeros(5))) is not None
 
 
 def alarms(store: Any, known: Reference) -> bool:
@@ -88,6 +88,8 @@ def test_an_alarm_is_about_the_model_that_answers_now(reference: Reference, fill
         (CLASSES, {"mae": 0.5}, "choose from f1_macro, accuracy"),
         (None, {"f1_macro": 0.5}, "choose from mae, rmse"),
         (None, {"rmse": "baseline"}, "a guess has no rmse"),
+        (None, {"mae": 0}, "write a number above 0"),
+        (CLASSES, {"accuracy": float("nan")}, "write a number"),
     ],
 )
 def test_a_score_that_cannot_be_watched_is_named(classes: Any, criteria: Any, sentence: str) -> None:
@@ -100,3 +102,18 @@ def test_a_score_that_cannot_be_watched_is_named(classes: Any, criteria: Any, se
 def test_baseline_is_what_a_guess_reaches_on_the_test_rows() -> None:
     known = Reference(signature_of(None), metrics_of(), *[np.empty(0)] * 3, None)  # type: ignore[arg-type]
     assert performance.thresholds({"mae": "baseline"}, known) == {"mae": 1.0}
+
+
+def test_a_label_that_is_absurd_or_meets_no_number_is_none(fill: Fill) -> None:
+    texts = ["1.0", "many", "inf", "nan", "2.0"]
+    rows = [prediction(number, 0, predicted=text, probabilities=None) for number, text in enumerate(texts)]
+    store = fill(rows, {0: "1e308", 1: "1.0", 2: "1.0", 3: "1.0", 4: "2.5"})
+    found = observations.read(store, signature_of(None), VERSION, "month", 1)
+    assert performance.measured(found, {"mae": 1, "rmse": 1})["rmse"].score == 0.5
+    judged = performance.judged(
+        found,
+        Reference(signature_of(None), metrics_of(), *[np.empty(0)] * 3, None),
+        {"rmse": 1},
+        0.05,  # type: ignore[arg-type]
+    )
+    assert judged["rmse"].evidence == 1

@@ -12,7 +12,8 @@ CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 5.0
 RETRIES = 3
 BACKOFF_S = 0.5  # doubled from try to try
-AGAIN = (429, 502, 503, 504)  # the answers after which it is sent again
+AGAIN = (429, 503)  # the answers after which it is sent again
+UNKNOWN = (502, 504)  # of a gateway: what is behind it may have the request
 
 
 def send(store: Store, webhook: str, model: str, text: str) -> None:
@@ -35,7 +36,7 @@ def _failure(url: str, content: Mapping[str, str]) -> str:
     message repeats it.
     """
     import urllib3
-    from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, MaxRetryError
+    from urllib3 import exceptions
 
     retry = urllib3.Retry(
         total=RETRIES,
@@ -44,6 +45,7 @@ def _failure(url: str, content: Mapping[str, str]) -> str:
         status_forcelist=AGAIN,
         allowed_methods=None,
         raise_on_status=False,
+        respect_retry_after_header=False,
     )
     timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S)
     try:
@@ -51,11 +53,14 @@ def _failure(url: str, content: Mapping[str, str]) -> str:
             answer = pool.request(
                 "POST", url, json=content, timeout=timeout, retries=retry, redirect=False
             )
-    except LocationValueError:
+    except exceptions.LocationValueError:
         return "NB_WEBHOOK is not an address"
-    except MaxRetryError as error:
-        is_unconnected = isinstance(error.reason, ConnectTimeoutError)
-        return "nothing answers at the address" if is_unconnected else ""
-    except HTTPError:
+    except exceptions.MaxRetryError as error:
+        if isinstance(error.reason, exceptions.ConnectTimeoutError):
+            return "nothing answers at the address"
+        is_insecure = isinstance(error.reason, exceptions.SSLError)
+        return "its certificate cannot be verified" if is_insecure else ""
+    except exceptions.HTTPError:
         return ""
-    return "" if answer.status < HTTPStatus.MULTIPLE_CHOICES else f"it answered {answer.status}"
+    may_have_arrived = answer.status < HTTPStatus.MULTIPLE_CHOICES or answer.status in UNKNOWN
+    return "" if may_have_arrived else f"it answered {answer.status}"

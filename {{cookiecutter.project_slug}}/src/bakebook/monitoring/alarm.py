@@ -29,7 +29,6 @@ class Rule:
     score: str
     threshold: float
     alpha: float
-    classes: int | None = None  # how many; None for a number
 
 
 def evidence(windows: Sequence[Rows], rule: Rule, before: int = 0) -> float:
@@ -58,8 +57,8 @@ def _log_evidence(rows: Rows, rule: Rule) -> float:
     count = len(rows[0])
     if count < FEWEST_ROWS:
         return 0.0
-    score, influence = SCORES[rule.score](*with_right_rows(rows, rule.classes))
     is_error = rule.score in ERRORS
+    score, influence = SCORES[rule.score](*(rows if is_error else with_right_rows(rows)))
     worse = score - rule.threshold if is_error else rule.threshold - score
     unit = rule.threshold if is_error else 1.0
     total = worse / unit * len(influence)

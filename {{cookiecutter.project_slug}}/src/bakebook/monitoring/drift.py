@@ -19,6 +19,7 @@ FEWEST_ROWS = 30  # of a window
 MOST_ROWS = 20_000  # of each side that are compared
 MOST_TOLD_APART = 5000  # by the classifier
 NOTABLE = 0.1  # a smaller distance is no change, however many rows show it
+FEWEST_VALUES = 5  # that are not missing, for a comparison
 FOLDS = 3
 TREES = 50
 DIGITS = 6
@@ -99,8 +100,9 @@ def _numbers(name: str, before: np.ndarray, now: np.ndarray) -> Change:
     """Kolmogorov and Smirnov's distance of the values that are not missing."""
     before = before[np.isfinite(before)]
     now = now[np.isfinite(now)]
-    if not (len(before) and len(now)):
-        return _change(name, float(bool(len(before)) != bool(len(now))), 1.0)
+    if min(len(before), len(now)) < FEWEST_VALUES:
+        is_gone = max(len(before), len(now)) >= FEWEST_VALUES
+        return _change(name, float(is_gone), 1.0)
     test = stats.ks_2samp(before, now, method="asymp")
     return _change(name, float(test.statistic), float(test.pvalue))
 

@@ -52,20 +52,21 @@ class Calibrated:
 
     def __init__(self, reference: Reference, names: Mapping[str, float]) -> None:
         self._names = names
-        self._chance = np.random.default_rng(0)
+        chance = np.random.default_rng(0)
         is_usable = reference.truth >= 0
         given = np.asarray(reference.probabilities)[is_usable]
         truth = reference.truth[is_usable]
         self._curves = []
         for _ in range(DRAWS if len(truth) >= FEWEST_ROWS else 0):
-            drawn = self._chance.integers(len(truth), size=min(len(truth), MOST_LEARNT))
+            drawn = chance.integers(len(truth), size=min(len(truth), MOST_LEARNT))
             self._curves.append(_calibration(given[drawn], truth[drawn]))
 
     def estimate(self, rows: Observations) -> dict[str, Measured]:
         """The estimate is the median over the draws; nothing without predictions."""
         if rows.probabilities is None or not len(rows) or not self._curves:
             return {}
-        chosen = _some(len(rows), self._chance)
+        chance = np.random.default_rng(0)  # a window's estimate does not depend on the others
+        chosen = _some(len(rows), chance)
         given = rows.probabilities[chosen]
         is_whole = np.isfinite(given).all(axis=1)
         given = given[is_whole]
@@ -74,7 +75,7 @@ class Calibrated:
             return {}
         drawn: dict[str, list[float]] = {name: [] for name in self._names}
         for calibrated in self._curves:
-            truth = _labels(calibrated(given), self._chance)
+            truth = _labels(calibrated(given), chance)
             for name in self._names:
                 drawn[name].append(SCORES[name](truth, predicted)[0])
         return {name: _measured(found, len(rows)) for name, found in drawn.items()}
@@ -85,7 +86,7 @@ class ErrorModels:
 
     def __init__(self, reference: Reference, names: Mapping[str, float]) -> None:
         self._signature = reference.signature
-        self._chance = np.random.default_rng(0)
+        chance = np.random.default_rng(0)
         errors = np.abs(reference.truth - reference.predicted)
         is_usable = np.isfinite(errors)
         X = self._features(reference.inputs, reference.predicted)[is_usable]
@@ -93,7 +94,7 @@ class ErrorModels:
         self._spread = {name: float(np.std(_power(name, errors))) for name in names}
         self._models: dict[str, list[HistGradientBoostingRegressor]] = {name: [] for name in names}
         for number in range(ERROR_MODELS if len(errors) >= FEWEST_ROWS else 0):
-            drawn = self._chance.integers(len(errors), size=min(len(errors), MOST_LEARNT))
+            drawn = chance.integers(len(errors), size=min(len(errors), MOST_LEARNT))
             for name, models in self._models.items():
                 models.append(_fitted(X[drawn], errors[drawn], name, number))
 
@@ -101,7 +102,7 @@ class ErrorModels:
         """The mean over the models; its interval has the rows' own noise too."""
         if not len(rows) or not all(self._models.values()):
             return {}
-        chosen = _some(len(rows), self._chance)
+        chosen = _some(len(rows), np.random.default_rng(0))
         X = self._features(rows.inputs.take(pa.array(chosen)), rows.predicted[chosen])
         found = {}
         for name, models in self._models.items():

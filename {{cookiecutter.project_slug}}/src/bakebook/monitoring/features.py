@@ -1,10 +1,13 @@
 """Inputs as numbers, for the models that tell rows apart or estimate errors."""
 
+from datetime import UTC
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakebook.contracts import Input, Signature
+from bakebook.tables.values import as_time
 
 
 def features(inputs: pa.Table, signature: Signature) -> np.ndarray:
@@ -23,7 +26,13 @@ def _as_numbers(values: pa.ChunkedArray, column: Input) -> np.ndarray:
     elif column.role == "text":
         values = pc.utf8_length(values)
     elif column.role == "datetime":
-        seconds = pc.utf8_slice_codeunits(values, 0, len("2026-01-01T00:00:00"))
-        times = [None if text is None else np.datetime64(text, "s") for text in seconds.to_pylist()]
-        return np.array(times, "datetime64[s]").astype(float)
+        return np.array([_seconds(text) for text in values.to_pylist()], float)
     return np.asarray(pc.cast(values, pa.float64()).to_numpy(), float)
+
+
+def _seconds(text: str | None) -> float:
+    """Since 1970; NaN for what is missing, or no time."""
+    try:
+        return float("nan") if text is None else as_time(text).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return float("nan")

@@ -10,22 +10,25 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 Rows = tuple[np.ndarray, np.ndarray]  # the truth and what was predicted, (n,) each
+OTHER = -1  # a truth that the model cannot predict: its answer is wrong
 Scored = tuple[float, np.ndarray]  # a score, and the influence (n,) of each row
 
 
 def f1_macro(truth: np.ndarray, predicted: np.ndarray) -> Scored:
-    """The mean F1 of the classes that occur in either."""
-    scores = []
-    influences = []
-    for name in np.union1d(truth, predicted):
+    """The mean F1 of the classes that occur in either, except that of OTHER."""
+    total = 0.0
+    influence = np.zeros(len(truth))
+    classes = _classes(truth, predicted)
+    for name in classes:
         is_true = truth == name
         is_said = predicted == name
         hit = 2.0 * (is_true & is_said)
         counted = is_true.astype(float) + is_said
         score = hit.mean() / counted.mean()
-        scores.append(score)
-        influences.append((hit - score * counted) / counted.mean())
-    return float(np.mean(scores)), np.mean(influences, axis=0)
+        total += score
+        influence += (hit - score * counted) / counted.mean()
+    count = max(len(classes), 1)
+    return float(total / count), influence / count
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> Scored:
@@ -45,14 +48,17 @@ def rmse(truth: np.ndarray, predicted: np.ndarray) -> Scored:
     return root, influence / (2 * root) if root else influence
 
 
-def with_right_rows(rows: Rows, classes: int | None) -> Rows:
-    """The rows, and one more of each class that is predicted rightly: of a rare class, few rows
-    would else show less variance than there is.
+def with_right_rows(rows: Rows) -> Rows:
+    """The rows, and one more of each class that occurs, predicted rightly: of a rare class, few
+    rows would else show less variance than there is.
     """
-    if classes is None:
-        return rows
-    right = np.arange(classes)
+    right = _classes(*rows)
     return np.concatenate([rows[0], right]), np.concatenate([rows[1], right])
+
+
+def _classes(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    found = np.union1d(truth, predicted)
+    return np.asarray(found[found != OTHER])
 
 
 def _mean(values: np.ndarray) -> Scored:

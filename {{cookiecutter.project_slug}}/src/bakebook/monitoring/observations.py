@@ -22,6 +22,7 @@ from bakebook.tables.values import as_text
 
 PART_ROWS = 20_000  # that are read at a time
 COLUMNS = 10  # of the query
+LARGEST_ERROR = 1e100
 BLOCK_BYTES = 64 * 1024 * 1024  # of JSON that Arrow parses at a time; a row is never longer
 ARROW_TYPES = {
     "numeric": pa.float64(),
@@ -36,10 +37,10 @@ ARROW_TYPES = {
 class Observations:
     """n predictions in the order of their time.
 
-    `window` (n,) numbers the windows; `before` is how many windows the current model had answered
-    in before the first. `made_at` (n,) is in UTC. `truth` and `predicted` (n,) are numbers, or
-    places in `classes`; truth is -1 or NaN without a label. `probabilities` (n, classes of the
-    model) is None for a number. `inputs` has a column for each input of the signature.
+    `window` (n,) numbers the windows; `begin` is that of the current model's first answer.
+    `made_at` (n,) is in UTC. `truth` and `predicted` (n,) are numbers, or places in `classes`;
+    truth is -1 or NaN without a label. `probabilities` (n, classes of the model) is None for a
+    number. `inputs` has a column for each input of the signature.
     """
 
     window: np.ndarray
@@ -53,16 +54,17 @@ class Observations:
     probabilities: np.ndarray | None
     inputs: pa.Table
     classes: tuple[str, ...] | None
-    before: int = 0
+    begin: int = 0
 
     def __len__(self) -> int:
         return len(self.made_at)
 
     @property
     def is_labelled(self) -> np.ndarray:
-        """A mask (n,)."""
+        """A mask (n,); a number that is absurdly wrong has no label."""
         if self.classes is None:
-            return ~np.isnan(self.truth)
+            with np.errstate(over="ignore"):
+                return np.abs(self.truth - self.predicted) < LARGEST_ERROR
         return np.asarray(self.truth >= 0)
 
     def take(self, chosen: np.ndarray) -> "Observations":
@@ -79,7 +81,7 @@ class Observations:
             None if self.probabilities is None else self.probabilities[chosen],
             self.inputs.filter(pa.array(chosen)),
             self.classes,
-            self.before,
+            self.begin,
         )
 
 
@@ -94,7 +96,7 @@ def read(
     times = np.concatenate([part.made_at for part in parts])
     order = np.argsort(times, kind="stable")  # a clock may have been set back
     number = windows.numbers(times[order], window, skipped)
-    return _together(parts, signature, order, number, _before(store, version, number, window))
+    return _together(parts, signature, order, number, _begin(store, version, window))
 
 
 def none(signature: Signature) -> Observations:
@@ -119,22 +121,19 @@ def _first(store: Store, window: Window, most: int) -> tuple[object, int]:
     return windows.start_of(number - most + 1, window).astype("datetime64[us]").item(), 0
 
 
-def _before(store: Store, version: str, number: np.ndarray, window: Window) -> int:
-    """How many windows the model had answered in before the first that is read."""
-    if not len(number):
-        return 0
-    own = sa.and_(predictions.c.is_sample == sa.true(), predictions.c.model_version == version)
+def _begin(store: Store, version: str, window: Window) -> int:
+    """The number of the window in which the model answered first."""
+    own = predictions.c.model_version == version
+    oldest = sa.select(predictions.c.id, predictions.c.made_at).where(own)
     with answering(), store.engine.connect() as connection:
+        first = connection.execute(oldest.order_by(predictions.c.id).limit(1)).first()
+        if first is None:
+            return 0
         if isinstance(window, int):
-            oldest = connection.scalar(sa.select(sa.func.min(predictions.c.id)).where(own))
-            earlier = sa.select(sa.func.count()).where(predictions.c.id < (oldest or ""))
-            begin = (connection.scalar(earlier) or 0) // window if oldest else number[0]
-            return max(0, int(number[0] - begin))
-        first = connection.scalar(sa.select(sa.func.min(predictions.c.made_at)).where(own))
-    if first is None:
-        return 0
-    begin = windows.numbers(np.array([first.replace(tzinfo=None)], "datetime64[us]"), window, 0)[0]
-    return max(0, int(number[0] - begin))
+            earlier = sa.select(sa.func.count()).where(predictions.c.id < first.id)
+            return int(connection.scalar(earlier) or 0) // window
+    moment = np.array([first.made_at.replace(tzinfo=None)], "datetime64[us]")
+    return int(windows.numbers(moment, window, 0)[0])
 
 
 def _pages(store: Store, first: object) -> Iterator[Sequence[sa.Row[tuple[object, ...]]]]:
@@ -229,7 +228,7 @@ def _together(
     signature: Signature,
     order: np.ndarray,
     number: np.ndarray,
-    before: int,
+    begin: int,
 ) -> Observations:
     predicted = pa.chunked_array([part.predicted for part in parts]).combine_chunks()
     label = pa.chunked_array([part.label for part in parts]).combine_chunks()
@@ -251,7 +250,7 @@ def _together(
         None if signature.classes is None else joined("probabilities"),
         inputs.take(pa.array(order)).combine_chunks(),
         classes,
-        before,
+        begin,
     )
 
 

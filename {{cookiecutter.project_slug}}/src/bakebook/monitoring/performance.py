@@ -9,7 +9,7 @@ from bakebook.contracts import Interval
 from bakebook.errors import BadInput, did_you_mean
 from bakebook.models.intervals import exact_share
 from bakebook.monitoring import alarm
-from bakebook.monitoring.influence import ERRORS, SCORES, Rows, with_right_rows
+from bakebook.monitoring.influence import ERRORS, OTHER, SCORES, Rows, with_right_rows
 from bakebook.monitoring.observations import Observations
 from bakebook.monitoring.reference import Reference
 from bakebook.monitoring.results import Criterion, Measured
@@ -33,6 +33,9 @@ def thresholds(criteria: Mapping[str, Threshold], reference: Reference) -> dict[
             what = f"monitor.criteria.{name} is 'baseline', and a guess has no {name}"
             raise BadInput(what, "write a number")
         found[name] = float(baseline if value == "baseline" else value)  # type: ignore[arg-type]
+        if not np.isfinite(found[name]) or (is_number and found[name] <= 0):
+            what = f"monitor.criteria.{name} is {found[name]:g}, which no score is worse than"
+            raise BadInput(what, "write a number above 0" if is_number else "write a number")
     return found
 
 
@@ -45,12 +48,12 @@ def measured(rows: Observations, names: Mapping[str, float]) -> dict[str, Measur
     found = {}
     for name in names:
         score, _ = SCORES[name](*labelled)
-        interval = interval_of(name, labelled, _classes(rows))
+        interval = interval_of(name, labelled)
         found[name] = Measured(score=round(score, DIGITS), interval=interval, rows=count)
     return found
 
 
-def interval_of(name: str, rows: Rows, classes: int | None) -> Interval | None:
+def interval_of(name: str, rows: Rows) -> Interval | None:
     """The 95 % interval of a score by its influences, on the scale of the logit (of an error: the
     logarithm) where it is closer to normal; None for a single row.
     """
@@ -60,9 +63,10 @@ def interval_of(name: str, rows: Rows, classes: int | None) -> Interval | None:
         return None
     if name not in ERRORS and score in (0, 1):
         return exact_share(round(score * count), count)
-    seen, influence = SCORES[name](*with_right_rows(rows, classes))
+    is_error = name in ERRORS
+    seen, influence = SCORES[name](*(rows if is_error else with_right_rows(rows)))
     error = float(np.sqrt(np.mean(influence**2) / count))
-    if name in ERRORS:
+    if is_error:
         factor = np.exp(WIDTH * error / score) if score else 1.0
         return Interval(low=round(score / factor, DIGITS), high=round(score * factor, DIGITS))
     seen = min(max(seen, 1 / count), 1 - 1 / count)
@@ -78,15 +82,23 @@ def judged(
     probability of any wrong alarm is at most `alpha`.
     """
     own = rows.take(rows.model == reference.version)
-    windows = [_labelled(own.take(own.window == number)) for number in _numbers(own)]
+    known = reference.signature.classes
+    windows = []
+    for number in _numbers(own):
+        truth, predicted = _labelled(own.take(own.window == number))
+        if known is not None:
+            truth = np.where(truth < len(known), truth, OTHER)
+        windows.append((truth, predicted))
+    before = max(0, int(own.window[0]) - own.begin) if len(own) else 0
     found = {}
     for name, limit in limits.items():
-        rule = alarm.Rule(name, limit, alpha / len(limits), _classes(own))
-        evidence = alarm.evidence(windows, rule, own.before)
+        rule = alarm.Rule(name, limit, alpha / len(limits))
+        evidence = alarm.evidence(windows, rule, before)
         found[name] = Criterion(
             threshold=limit,
             training=reference.metrics.model.get(name),
             evidence=round(min(evidence, 1e12), DIGITS),
+            limit=1 / rule.alpha,
             is_alarm=evidence >= 1 / rule.alpha,
         )
     return found
@@ -100,7 +112,3 @@ def _labelled(rows: Observations) -> Rows:
 def _numbers(rows: Observations) -> range:
     """The windows from the first to the last, also those without rows."""
     return range(int(rows.window[0]), int(rows.window[-1]) + 1) if len(rows) else range(0)
-
-
-def _classes(rows: Observations) -> int | None:
-    return None if rows.classes is None else len(rows.classes)

@@ -33,12 +33,14 @@ class Window(Contract):
 
 class Criterion(Contract):
     """A score, the threshold that it must not fall below (of an error: exceed), and the score of
-    the training. An alarm is raised from the `evidence` 1/alpha on.
+    the training. An alarm is raised when `evidence` reaches `limit`, the number of criteria divided
+    by alpha.
     """
 
     threshold: float
     training: float | None = None
     evidence: float = 1.0
+    limit: float = 20.0
     is_alarm: bool = False
 
 
