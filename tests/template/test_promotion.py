@@ -74,10 +74,10 @@ class Models:
 
 
 def changed(params: Path, **values: str) -> None:
-    """Sets values of params.yaml, each of which stands there once at most in its section."""
+    """Sets values of params.yaml, in every section that has them."""
     text = params.read_text("utf-8")
     for name, value in values.items():
-        text, count = re.subn(rf"(?m)^(    {name}): .*$", rf"\1: {value}", text, count=1)
+        text, count = re.subn(rf"(?m)^(    {name}): .*$", rf"\1: {value}", text)
         assert count, name
     params.write_text(text, encoding="utf-8")
 
