@@ -98,3 +98,9 @@ def test_windows_that_are_left_out_only_make_an_alarm_rarer() -> None:
     rule = Rule("accuracy", 0.6, 0.05)
     found = [evidence([bad], rule, before) for before in range(5)]
     assert found == sorted(found, reverse=True) and found[-1] > 1 / rule.alpha
+
+
+@pytest.mark.filterwarnings("error")
+def test_overwhelming_evidence_is_a_number() -> None:
+    wrong = np.zeros(100_000, int), np.ones(100_000, int)
+    assert np.isfinite(evidence([wrong] * 3, Rule("accuracy", 0.9, 0.05)))

@@ -17,6 +17,7 @@ from scipy.special import log_ndtr, logsumexp
 from bakebook.monitoring.influence import ERRORS, SCORES, Rows, with_right_rows
 
 FEWEST_ROWS = 30  # with a label, for one test
+MOST_LOG_EVIDENCE = 690.0  # of which the exponential is still a number
 USUAL_VARIANCE = 0.25  # of a row's influence, an error's in units of the threshold
 
 
@@ -40,7 +41,8 @@ def evidence(windows: Sequence[Rows], rule: Rule, before: int = 0) -> float:
     places = before + np.arange(len(windows))
     weights = -np.log((places + 1) * (places + 2))
     rest = -np.log(before + len(windows) + 1)  # the weight of the windows to come
-    return float(np.exp(logsumexp([*(tests + weights), rest])))
+    total = logsumexp([*(tests + weights), rest])
+    return float(np.exp(min(total, MOST_LOG_EVIDENCE)))
 
 
 def is_alarm(windows: Sequence[Rows], rule: Rule) -> bool:

@@ -18,6 +18,7 @@ from bakebook.contracts import Interval
 from bakebook.monitoring.features import features
 from bakebook.monitoring.influence import SCORES
 from bakebook.monitoring.observations import Observations
+from bakebook.monitoring.performance import WIDTH
 from bakebook.monitoring.reference import Reference
 from bakebook.monitoring.results import Measured
 
@@ -28,7 +29,6 @@ MOST_ROWS = 5000  # of a window that are looked at
 FEWEST_ROWS = 20  # of a reference
 MOST_LEARNT = 5000  # of its rows
 MOST_TREES = 50
-WIDTH = 1.96  # standard errors on each side of a 95 % interval
 SMALLEST = 1e-6  # of a probability
 BOUNDS = (0.025, 0.5, 0.975)
 DIGITS = 6

@@ -97,7 +97,7 @@ def judged(
         found[name] = Criterion(
             threshold=limit,
             training=reference.metrics.model.get(name),
-            evidence=round(min(evidence, 1e12), DIGITS),
+            evidence=round(evidence, DIGITS),
             limit=1 / rule.alpha,
             is_alarm=evidence >= 1 / rule.alpha,
         )
