@@ -1,8 +1,9 @@
 """Months of predictions of the pipeline's model, with labels of the random sample, in the service's database:
 
-    python traffic.py MONTHS FIRST_CHANGED
+    python traffic.py MONTHS FIRST_CHANGED [mirrored]
 
 From the month FIRST_CHANGED on, every label is that of the next class: the relation has changed, the inputs have not.
+With "mirrored" most rows are mirrored instead, and keep their label: a model can learn both kinds of rows.
 """
 
 import sys
@@ -19,14 +20,21 @@ from bakebook.database.store import Store
 from bakebook.models.runtime import Model
 
 EACH_MONTH = 120
+MIRRORED = (0.01, 0.7)  # the share of such rows, before and after the change
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def month_of(model: Model, table: pd.DataFrame, number: int, random: np.random.Generator) -> list[dict[str, Any]]:
-    """Rows of the table with some noise, and what the model answers."""
+def month_of(
+    model: Model, table: pd.DataFrame, number: int, random: np.random.Generator, mirrored: float
+) -> list[dict[str, Any]]:
+    """Rows of the table with some noise, a share of them mirrored, and what the model answers."""
     rows = table.iloc[random.integers(len(table), size=EACH_MONTH)]
     names = [column.name for column in model.signature.inputs]
     inputs = rows[names] + random.normal(size=(EACH_MONTH, len(names))) * 0.1 * table[names].std().to_numpy()
+    lowest, highest = table[names].min(), table[names].max()
+    is_mirrored = random.random(EACH_MONTH) < mirrored
+    inputs[is_mirrored] = (lowest + highest).to_numpy() - inputs[is_mirrored]
+    inputs = inputs.clip(lowest, highest, axis="columns").round({"magnesium": 0, "proline": 0})
     found = model.predict({name: inputs[name].to_numpy() for name in names})
     assert found.probabilities is not None and model.classes
     stored = []
@@ -54,7 +62,7 @@ def month_of(model: Model, table: pd.DataFrame, number: int, random: np.random.G
     return stored
 
 
-def main(months: int, first_changed: int) -> None:
+def main(months: int, first_changed: int, kind: str = "next class") -> None:
     model = Model.load("models/model.onnx", "models/signature.json")
     table = pd.read_parquet("data/interim/table.parquet")
     found = settings.read()
@@ -64,10 +72,12 @@ def main(months: int, first_changed: int) -> None:
     random = np.random.default_rng(0)
     classes = list(model.classes or ())
     for number in range(months):
-        rows = month_of(model, table, number, random)
+        has_changed = number >= first_changed
+        share = MIRRORED[has_changed] if kind == "mirrored" else 0
+        rows = month_of(model, table, number, random, share)
         truth = {row["id"]: row.pop("truth") for row in rows}
         store.add_predictions(rows)
-        step = int(number >= first_changed)
+        step = int(has_changed and kind != "mirrored")
         labels = []
         for row in rows:
             if row["is_sample"]:
@@ -78,4 +88,4 @@ def main(months: int, first_changed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

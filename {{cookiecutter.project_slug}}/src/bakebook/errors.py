@@ -75,7 +75,10 @@ class Interrupted(KeyboardInterrupt):
         self.what = f"interrupted by {signal.Signals(number).name}"
         self.remedy = "dvc repro continues after the last complete stage"
         self.exit_code = 128 + number
-        super().__init__(f"{self.what} → {self.remedy}")
+        super().__init__(number)
+
+    def __str__(self) -> str:
+        return f"{self.what} → {self.remedy}"
 
 
 def out_of_space(error: BaseException) -> bool:

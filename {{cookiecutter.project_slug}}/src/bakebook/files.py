@@ -4,6 +4,8 @@ and what `pyproject.toml` says.
 
 import hashlib
 import os
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,6 +66,14 @@ def newest(path: Path) -> Path:
     """
     waiting = staged(path)
     return waiting if waiting.is_file() else path
+
+
+def remove_tree(folder: Path) -> None:
+    """Removes a folder, also where git wrote files that Windows takes for protected."""
+    if os.name == "nt":
+        for path in folder.rglob("*"):
+            path.chmod(stat.S_IWRITE)
+    shutil.rmtree(folder)
 
 
 def dvc_hash(path: Path) -> str:

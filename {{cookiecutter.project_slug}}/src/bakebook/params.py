@@ -25,6 +25,8 @@ Rows = Annotated[int, Ge(0)]
 Margin = Annotated[float, Interval(ge=0, lt=1)]
 Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
 Window = Literal["day", "week", "month"] | Count  # a stretch of time, or so many predictions
+# Which labels do not teach (docs/monitoring.md)
+Rule = Literal["unreadable", "late", "contradictory", "duplicate", "labeller", "burst", "outlier"]
 
 # Of a column of a table; a datetime may be followed by its format
 DTYPES = ("number", "integer", "amount", "boolean", "datetime", "text", "folded", "ignore")

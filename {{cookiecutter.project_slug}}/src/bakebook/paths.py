@@ -22,6 +22,9 @@ SEARCHES = ROOT / STATE / "searches"
 CHAMPION = ROOT / STATE / "champion"
 REFERENCE = "training/reference.parquet"  # in the files of a version: the rows that tested it
 PROMOTION = STATE / "promotion"  # the number of the process that promotes, while it does
+# The folder in which nb retrain works, and in it the number of its process
+RETRAINING = STATE / "retrain"
+RETRAINING_PID = RETRAINING / "pid"
 
 TABLE = ROOT / "data" / "interim" / "table.parquet"
 FEEDBACK_ROWS = ROOT / "data" / "interim" / "feedback.json"

@@ -1,4 +1,4 @@
-"""Commands about the model that serves: promote, rollback, monitor, audit."""
+"""Commands about the model that serves: promote, rollback, monitor, retrain, audit."""
 
 import json
 from typing import Annotated
@@ -60,6 +60,32 @@ def monitor() -> None:
         from bakebook.lifecycle.monitoring import monitor
 
         typer.echo("\n".join(monitor(load(ROOT), store, settings.read())))
+
+
+def retrain(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would do, and why; do nothing.")
+    ] = False,
+    commit: Annotated[
+        bool, typer.Option("--commit", help="Keep the data version as a commit on a branch.")
+    ] = False,
+    push: Annotated[
+        bool, typer.Option("--push", help="The same, and push the branch and its data.")
+    ] = False,
+) -> None:
+    """When the score has fallen: learn from the labels, run the pipeline, promote the model if it
+    is good enough.
+    """
+    with reported(), opened_store() as store:
+        from bakebook import settings
+        from bakebook.contract.check import RETRAIN, settings as faults_of
+        from bakebook.contract.project import load
+        from bakebook.lifecycle.retraining import Wish, retrain
+
+        project = load(ROOT)
+        end_with([str(fault) for fault in faults_of(project, RETRAIN)])
+        wish = Wish(is_dry=dry_run, commit=commit or push, push=push)
+        typer.echo("\n".join(retrain(project, store, settings.read(), wish)))
 
 
 def audit(

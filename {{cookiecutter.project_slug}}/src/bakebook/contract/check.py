@@ -13,10 +13,17 @@ from bakebook.errors import BadInput, did_you_mean
 
 RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`
 PROMOTE = "promote"
+RETRAIN = "retrain"
 # The sections that belong to no stage, and the types of their values
 SETTINGS = {
     RUNNER: {"stage_timeout": "Positive", "keep_warm": "Seconds"},
     PROMOTE: {"margin": "Margin"},
+    RETRAIN: {
+        "min_labels": "Count",
+        "cooldown": "Rows",
+        "on_drift": "bool",
+        "rules": "list[Rule]",
+    },
 }
 COSTS_TIME_ONLY = "keep_warm"  # a wrong value makes a stage slow, and does not stop it
 # What the values of a section mean, beyond their types

@@ -14,6 +14,7 @@ from bakebook.errors import Busy, Unreachable
 
 PROMOTION = "promotion"  # the lock of what moves the champion
 MONITORING = "monitor"
+RETRAINING = "retraining"
 WAIT = "wait until it has finished"
 
 

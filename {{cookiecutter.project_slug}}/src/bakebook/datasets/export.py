@@ -40,24 +40,29 @@ def export(store: Store, signature: Signature, target: Path) -> Exported:
     """Writes every labelled prediction as a row of the table to a new Parquet file, its label as
     the target.
     """
-    import pyarrow as pa
-    from pyarrow import parquet
-
     refuse_unless_new(target)
     if target.suffix != ".parquet":
         raise BadInput(f"{target.name} would contain Parquet", f"name it {target.stem}.parquet")
     found = store.labelled()
-    rows = [row for row in found if _belongs(row, signature)]
+    rows = [row for row in found if belongs(row, signature)]
     if not rows:
         others = f" for this model ({len(found)} for that of another table)" if found else ""
         remedy = "label some on the service's pages, or by POST /feedback"
         raise BadInput(f"no prediction has a label yet{others}", remedy)
-    with atomic(target) as part:
-        parquet.write_table(pa.table(_columns(rows, signature)), part)
+    write(rows, signature, target)
     return Exported(len(rows), len(found) - len(rows))
 
 
-def _belongs(row: Mapping[str, Any], signature: Signature) -> bool:
+def write(rows: list[Row], signature: Signature, target: Path) -> None:
+    """Writes labelled predictions that belong to the table to a Parquet file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with atomic(target) as part:
+        parquet.write_table(pa.table(_columns(rows, signature)), part)
+
+
+def belongs(row: Mapping[str, Any], signature: Signature) -> bool:
     """Whether a prediction can be a row of the model's table: it has one of its inputs and one of
     its classes.
     """

@@ -22,8 +22,8 @@ class Decision:
     done.
     """
 
-    action: Literal["promote", "rollback", "alarm", "alert"]
-    outcome: Literal["done", "refused", "failed"]
+    action: Literal["promote", "rollback", "alarm", "alert", "retrain"]
+    outcome: Literal["started", "done", "refused", "failed"]
     model_version: str
     replaced: str
     reason: str

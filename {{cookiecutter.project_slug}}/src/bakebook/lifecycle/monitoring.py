@@ -41,8 +41,17 @@ FILES = (*map(_place, (ONNX, SIGNATURE, METRICS)), REFERENCE)
 def monitor(project: Project, store: Store, settings: Settings) -> list[str]:
     """Writes the reports, records a new alarm and sends it to the webhook; lines for the user.
 
-    Raises CheckFailed while there is an alarm, Busy while another monitor runs, Unreachable without
-    a database.
+    Raises CheckFailed while there is an alarm, and as `look` does.
+    """
+    found = look(project, store, settings)
+    if found.alarms:
+        raise CheckFailed(alarm(found), REMEDY)
+    return [verdict(found), *facts(found)]
+
+
+def look(project: Project, store: Store, settings: Settings, *, is_told: bool = True) -> Monitoring:
+    """Writes the reports; with `is_told`, a new alarm is recorded and sent to the webhook. Raises
+    Busy while another monitor runs, Unreachable without a database.
     """
     audit.prepare(store)
     with alone(store, MONITORING):
@@ -50,12 +59,11 @@ def monitor(project: Project, store: Store, settings: Settings) -> list[str]:
         run_command(project.root, "monitor")
         found = artifacts.read(Monitoring, MONITOR)
         store.add_report(_as_row(found))
-        if not found.alarms:
-            return [verdict(found), *facts(found)]
-        _record(store, found)
-        text = f"{read_pyproject(project.root, 'project', 'name')}: {alarm(found)}"
-        alerts.send(store, settings.webhook, found.model, text)
-    raise CheckFailed(alarm(found), REMEDY)
+        if found.alarms and is_told:
+            _record(store, found)
+            text = f"{read_pyproject(project.root, 'project', 'name')}: {alarm(found)}"
+            alerts.send(store, settings.webhook, found.model, text)
+    return found
 
 
 def _as_row(found: Monitoring) -> dict[str, object]:

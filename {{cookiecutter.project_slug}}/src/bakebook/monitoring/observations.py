@@ -1,6 +1,6 @@
 """What the service predicted, and what turned out to be true, as columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -186,8 +186,7 @@ class _Part:
         self.is_sample = np.array(sample, bool)
         self.unfamiliar = np.array(unfamiliar, np.int32)
         self.latency_ms = np.array(latency, np.float32)
-        fields = [(one.name, ARROW_TYPES[one.role]) for one in signature.inputs]
-        self.inputs = _parsed(inputs, pa.schema(fields))
+        self.inputs = _parsed(inputs, _schema(signature))
         self.probabilities: np.ndarray | None = None
         if signature.classes is not None:
             schema = pa.schema([(name, pa.float64()) for name in signature.classes])
@@ -208,9 +207,21 @@ def _parsed(texts: Sequence[str], schema: pa.Schema) -> pa.Table:
         found = arrow_json.read_json(lines, arrow_json.ReadOptions(block_size=BLOCK_BYTES), options)
         return found.select(schema.names).combine_chunks()
     except pa.ArrowInvalid:  # a value of another type, or names that occur twice
-        rows = [from_json(text) for text in texts]
-        columns = [[_fitting(row.get(one.name), one.type) for row in rows] for one in schema]
-        return pa.table(columns, schema=schema)
+        return _columns([from_json(text) for text in texts], schema)
+
+
+def as_table(inputs: Sequence[Mapping[str, object]], signature: Signature) -> pa.Table:
+    """The inputs of n predictions as columns; what a column cannot hold is missing."""
+    return _columns(inputs, _schema(signature))
+
+
+def _schema(signature: Signature) -> pa.Schema:
+    return pa.schema([(one.name, ARROW_TYPES[one.role]) for one in signature.inputs])
+
+
+def _columns(rows: Sequence[Mapping[str, object]], schema: pa.Schema) -> pa.Table:
+    columns = [[_fitting(row.get(one.name), one.type) for row in rows] for one in schema]
+    return pa.table(columns, schema=schema)
 
 
 def _fitting(value: object, type_: pa.DataType) -> object:

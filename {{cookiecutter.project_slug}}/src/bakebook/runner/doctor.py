@@ -20,8 +20,8 @@ from bakebook.contract.check import SYNC, check
 from bakebook.contract.project import load
 from bakebook.contract.sync import sync
 from bakebook.errors import BadInput, Failure, first_few
-from bakebook.files import PART
-from bakebook.paths import LIBRARY, PROMOTION, STATE
+from bakebook.files import PART, remove_tree
+from bakebook.paths import LIBRARY, PROMOTION, RETRAINING, RETRAINING_PID, STATE
 from bakebook.runner.dvc_state import (
     STILL_WRITTEN_S,
     Finding,
@@ -195,6 +195,18 @@ def _promotion(root: Path) -> Findings:
         yield Finding("a promotion was interrupted", "nb promote completes it")
 
 
+def _retraining(root: Path) -> Findings:
+    """A retraining that was killed: its folder is all that it left."""
+    folder = root / RETRAINING
+    try:
+        is_running = psutil.pid_exists(int((root / RETRAINING_PID).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        is_running = False
+    if folder.exists() and not is_running:
+        remove = partial(remove_tree, folder)
+        yield Finding("a retraining was interrupted", f"remove {RETRAINING.as_posix()}", remove)
+
+
 def _database_problems(path: Path) -> list[str]:
     try:
         with closing(sqlite3.connect(path)) as store:
@@ -264,6 +276,7 @@ PARTS: dict[str, Callable[[Path], Findings]] = {
     "left-over files": _leftovers,
     "MLflow's store": _mlflow,
     "the champion": _promotion,
+    "retraining": _retraining,
     "notebooks": _notebooks,
     "fork server": _fork_servers,
 }

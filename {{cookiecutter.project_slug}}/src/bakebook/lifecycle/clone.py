@@ -1,0 +1,171 @@
+"""A clone of the project's last commit, in which a pipeline runs without touching a person's files;
+data, models and records go where those of the project are.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bakebook.errors import BadInput, Busy, CheckFailed, Failure, NoSpace, Unreachable, first_line
+from bakebook.files import remove_tree
+from bakebook.git import git
+from bakebook.paths import RETRAINING, RETRAINING_PID
+from bakebook.settings import Settings
+from bakebook.tracking.store import Store as TrackingStore
+
+SQLITE = "sqlite:///"
+FAILURES = {one.exit_code: one for one in (BadInput, CheckFailed, Unreachable, Busy, NoSpace)}
+DVC = (sys.executable, "-m", "dvc")
+PATIENCE_S = 10.0  # for a stage that was told to end
+ERROR = "error: "
+STAGE_ENDED = "exited with "  # DVC's words before the exit code of a stage
+UNKNOWN_PERSON = {"user.name": "Bakebook", "user.email": "bakebook@localhost"}
+
+
+@dataclass(frozen=True)
+class Clone:
+    """`root` is the project in the clone, `origin` the project itself."""
+
+    root: Path
+    origin: Path
+    variables: dict[str, str]
+
+    def run(self, *command: str) -> str:
+        """What the command prints. Raises the Failure of a command that fails, after what it wrote
+        to stderr.
+        """
+        return _run(self.root, self.variables, *command)
+
+    def commit(self, message: str) -> str:
+        """Commits everything; the hash of the commit."""
+        person = {name: git(self.origin, "config", name) for name in UNKNOWN_PERSON}
+        known = {name: value or UNKNOWN_PERSON[name] for name, value in person.items()}
+        settings = {**known, "commit.gpgsign": "false", "core.hooksPath": os.devnull}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self.run("git", "add", "--all")
+        self.run("git", *options, "commit", "--quiet", "--allow-empty", "--message", message)
+        return str(git(self.root, "rev-parse", "HEAD"))
+
+    def name_commit(self, name: str) -> None:
+        """Lets a branch, or a ref, of the project's own repository name the clone's commit."""
+        if git(self.origin, "fetch", "--quiet", str(self.root), f"+HEAD:{_ref(name)}") is None:
+            raise BadInput(f"git cannot write {name}", "git fsck")
+
+    def forget(self, name: str) -> None:
+        """Removes a branch, or a ref."""
+        git(self.origin, "update-ref", "-d", _ref(name))
+
+
+def _ref(name: str) -> str:
+    return name if name.startswith("refs/") else f"refs/heads/{name}"
+
+
+def _run(folder: Path, variables: Mapping[str, str], *command: str) -> str:
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        try:
+            stdout, stderr = process.communicate()
+        except BaseException:  # a signal
+            _end(process.pid)
+            raise
+    if process.returncode:
+        lines = stderr.splitlines(keepends=True)
+        sys.stderr.writelines(line for line in lines if not line.startswith(ERROR))
+        raise _failure(command, stderr, process.returncode)
+    return stdout.strip()
+
+
+def _end(pid: int) -> None:
+    """Ends a process, and waits until those that it started have ended too."""
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=PATIENCE_S)
+        for one in alive:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
+def _failure(command: tuple[str, ...], stderr: str, exit_code: int) -> Failure:
+    """By the command's last error, or the stage's that failed."""
+    lines = stderr.splitlines()
+    said = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
+    for line in lines:
+        _, _, code = line.rpartition(STAGE_ENDED)
+        exit_code = int(code) if STAGE_ENDED in line and code.isdecimal() else exit_code
+    what, _, remedy = said[-1].partition(" → ") if said else ("", "", "")
+    if not what:
+        errors = [line for line in lines if line.startswith(("ERROR", "fatal"))]
+        what = f"{' '.join(command[:2])}: {first_line(errors[-1] if errors else stderr)}"
+    return FAILURES.get(exit_code, BadInput)(what, remedy)
+
+
+@contextmanager
+def cloned(root: Path, settings: Settings) -> Iterator[Clone]:
+    """The clone, which is removed however the block ends. Raises BadInput without a commit."""
+    folder = root / RETRAINING
+    clear(root)
+    folder.mkdir(parents=True)
+    try:
+        (root / RETRAINING_PID).write_text(str(os.getpid()), encoding="utf-8")
+        yield _clone(root, folder / "project", settings)
+    finally:
+        clear(root)
+
+
+def clear(root: Path) -> None:
+    """Removes what an interrupted retraining left."""
+    if (root / RETRAINING).exists():
+        remove_tree(root / RETRAINING)
+
+
+def _clone(root: Path, place: Path, settings: Settings) -> Clone:
+    repository = git(root, "rev-parse", "--show-toplevel")
+    if not repository or not git(root, "rev-parse", "--verify", "HEAD"):
+        raise BadInput("this folder has no commit to retrain from", "git add, then git commit")
+    if git(root, "clone", "--quiet", "--shared", "--no-tags", repository, str(place)) is None:
+        raise BadInput("git cannot clone this repository", "git fsck")
+    project = place / (git(root, "rev-parse", "--show-prefix") or "")
+    clone = Clone(project, root, _variables(root, project, settings))
+    local = root / ".dvc" / "config.local"  # the passwords of remotes
+    if local.is_file():
+        (project / ".dvc" / local.name).write_bytes(local.read_bytes())
+    clone.run(*DVC, "cache", "dir", "--local", _run(root, {}, *DVC, "cache", "dir"))
+    tracked = (git(project, "ls-files", "-z", "--", "*.dvc") or "").split("\0")
+    if files := [name for name in tracked if name]:
+        try:
+            clone.run(*DVC, "checkout", "--quiet", *files)
+        except BadInput as error:
+            what = f"data of the last commit are not in DVC's cache ({error.what})"
+            raise BadInput(what, "dvc pull") from None
+    return clone
+
+
+def _variables(root: Path, project: Path, settings: Settings) -> dict[str, str]:
+    """By which commands in the clone run its code, and use the project's database and registry."""
+    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    variables = {
+        "PATH": os.pathsep.join(paths),
+        "PYTHONPATH": str(project / "src"),
+        "NB_STATE": str(settings.state.absolute()),
+        "MLFLOW_TRACKING_URI": TrackingStore(root).uri,
+    }
+    if settings.database_url.startswith(SQLITE):  # from any folder
+        file = Path(settings.database_url.removeprefix(SQLITE)).absolute()
+        variables["DATABASE_URL"] = f"{SQLITE}{file.as_posix()}"
+    return variables

@@ -1,0 +1,280 @@
+"""Which labels teach: rules for those that a careful person would leave out, each of which can be
+switched off (`params.yaml`, `retrain: rules`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from pydantic_core import to_json
+from scipy.stats import mannwhitneyu
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.model_selection import KFold
+
+from bakebook.contracts import Signature
+from bakebook.database.queries import Row
+from bakebook.monitoring.features import features
+from bakebook.monitoring.observations import as_table
+from bakebook.params import Rule
+
+FEWEST_LABELS = 10  # of a person, or in a burst, about which anything can be said
+FEWEST_OTHERS = 30  # labels of others that say what is usual
+MOST_OF_OTHERS = 0.5  # as many as this share of the others' labels are one against all
+MOST_BLOCKS = 30  # the largest ones, which are looked at
+PAUSE = timedelta(minutes=1)  # that ends a burst
+P = 0.001  # by which labels are unlike the others', for all blocks together
+SUPERIORITY = 0.75  # the probability that one of theirs is harder to agree with than another
+UNLIKELY = 0.05  # a probability of the label that no model could agree with
+MOST_UNLIKELY = 0.2  # the share of a class's labels; with more, the model does not know it
+EXTREME = 10.0  # the same for numbers: times the usual distance
+MAD = 1.4826  # times the median distance is the standard deviation of a normal distribution
+FOLDS = 5
+TREES = 50
+MOST_LEARNT = 5000  # labels
+LARGEST = 1e30  # number that a forest can hold
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """The labelled predictions that teach, and how many each rule leaves out."""
+
+    rows: list[Row]
+    left_out: dict[str, int]
+
+    def __str__(self) -> str:
+        said = f"{len(self.rows)} labels"
+        if not self.left_out:
+            return said
+        parts = ", ".join(f"{count} {rule}" for rule, count in self.left_out.items())
+        return f"{said}, without {parts}"
+
+
+def trusted(
+    rows: Sequence[Row], signature: Signature, starts: Sequence[datetime], rules: Sequence[Rule]
+) -> Trusted:
+    """The labels that teach, in their order. `starts` are when the watched windows begin, in UTC;
+    rules apply in the order of RULES, each to what the ones before leave.
+    """
+    labels = Labels(list(rows), signature, list(starts))
+    left_out: dict[str, int] = {}
+    for name, rule in RULES.items():
+        if name not in rules or not len(labels):
+            continue
+        is_left_out = rule(labels)
+        if count := int(is_left_out.sum()):
+            left_out[name] = count
+            labels = labels.take(~is_left_out)
+    return Trusted(labels.rows, left_out)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """n labelled predictions, and the watched windows."""
+
+    rows: list[Row]
+    signature: Signature
+    starts: list[datetime]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, chosen: np.ndarray) -> "Labels":
+        rows = [row for row, is_chosen in zip(self.rows, chosen, strict=True) if is_chosen]
+        return Labels(rows, self.signature, self.starts)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the target is a number."""
+        return self.signature.classes is None
+
+    @property
+    def window(self) -> np.ndarray:
+        """The place (n,) of each prediction's window; -1 before the first."""
+        starts = np.array([_naive(start) for start in self.starts], "datetime64[us]")
+        made_at = np.array([_naive(row["made_at"]) for row in self.rows], "datetime64[us]")
+        return np.searchsorted(starts, made_at, side="right") - 1
+
+    @property
+    def questions(self) -> list[bytes]:
+        """A text (n,) that predictions with equal inputs share."""
+        return [to_json(dict(sorted(row["inputs"].items()))) for row in self.rows]
+
+    @property
+    def values(self) -> list[str]:
+        return [str(row["label"]) for row in self.rows]
+
+    @property
+    def X(self) -> np.ndarray:
+        """The inputs as numbers, and the window: what is true may change from one to the next."""
+        inputs = as_table([row["inputs"] for row in self.rows], self.signature)
+        found = np.column_stack([features(inputs, self.signature), self.window])
+        return np.clip(found, -LARGEST, LARGEST)
+
+
+def _naive(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
+def _unreadable(labels: Labels) -> np.ndarray:
+    """A value, or the target, is no whole number where the table has whole numbers."""
+    dtypes = labels.signature.reading.columns
+    names = {name for name, dtype in dtypes.items() if dtype == "integer"}
+    target = labels.signature.target
+
+    def is_broken(row: Row) -> bool:
+        values = [row["inputs"].get(name) for name in names if name != target]
+        label = float(row["label"]) if target in names and labels.is_number else None
+        given = [value for value in (*values, label) if isinstance(value, float)]
+        return any(not value.is_integer() for value in given)
+
+    return np.array([is_broken(row) for row in labels.rows])
+
+
+def _late(labels: Labels) -> np.ndarray:
+    """The prediction is older than the watched windows: its label tells of a time that has gone."""
+    return labels.window < 0
+
+
+def _contradictory(labels: Labels) -> np.ndarray:
+    """Equal inputs of one window were given different classes: nobody knows which is true."""
+    if labels.is_number:
+        return np.zeros(len(labels), bool)
+    given: dict[tuple[int, bytes], set[str]] = {}
+    keys = list(zip(labels.window.tolist(), labels.questions, strict=True))
+    for key, value in zip(keys, labels.values, strict=True):
+        given.setdefault(key, set()).add(value)
+    return np.array([len(given[key]) > 1 for key in keys])
+
+
+def _duplicate(labels: Labels) -> np.ndarray:
+    """An equal question with an equal answer came later: it counts once."""
+    keys = list(zip(labels.questions, labels.values, strict=True))
+    last = {key: place for place, key in enumerate(keys)}
+    return np.array([last[key] != place for place, key in enumerate(keys)])
+
+
+def _labeller(labels: Labels) -> np.ndarray:
+    """One person's labels, where those of all others agree with each other and not with these."""
+    people = np.array([row["labelled_by"] for row in labels.rows])
+    return _against_all(labels, [people == name for name in sorted(set(people))])
+
+
+def _burst(labels: Labels) -> np.ndarray:
+    """The same for the labels that one person gave within minutes."""
+    return _against_all(labels, list(_bursts(labels.rows)))
+
+
+def _bursts(rows: Sequence[Row]) -> Iterator[np.ndarray]:
+    """A mask (n,) of each run of one person's labels without a pause."""
+    order = sorted(range(len(rows)), key=lambda place: _moment(rows[place]))
+    run: list[int] = []
+    for place in order:
+        if run and not _follows(rows[place], rows[run[-1]]):
+            yield _mask(run, len(rows))
+            run = []
+        run.append(place)
+    if run:
+        yield _mask(run, len(rows))
+
+
+def _moment(row: Row) -> tuple[str, datetime]:
+    return row["labelled_by"], _naive(row["labelled_at"])
+
+
+def _follows(row: Row, before: Row) -> bool:
+    (name, time), (earlier_name, earlier) = _moment(row), _moment(before)
+    return name == earlier_name and time - earlier <= PAUSE
+
+
+def _mask(places: Sequence[int], count: int) -> np.ndarray:
+    found = np.zeros(count, bool)
+    found[places] = True
+    return found
+
+
+def _against_all(labels: Labels, blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """A mask (n,) of the blocks with which a model of all other labels of the same windows does not
+    agree, although these agree with each other. A block is a mask (n,), and a minority.
+    """
+    found = np.zeros(len(labels), bool)
+    if len(labels) < FEWEST_LABELS + FEWEST_OTHERS:
+        return found
+    X, y, window = labels.X, _targets(labels), labels.window
+    largest = sorted(blocks, key=np.sum, reverse=True)[:MOST_BLOCKS]
+    for block in largest:
+        others = ~block & np.isin(window, window[block])
+        most = MOST_OF_OTHERS * others.sum()
+        if others.sum() < FEWEST_OTHERS or not FEWEST_LABELS <= block.sum() <= most:
+            continue
+        losses = _losses(labels, X[others], y[others], X[block], y[block])
+        usual = _out_of_fold(labels, X[others], y[others])
+        test = mannwhitneyu(losses, usual, alternative="greater")
+        superiority = test.statistic / (len(losses) * len(usual))
+        if test.pvalue < P / len(largest) and superiority >= SUPERIORITY:
+            found |= block
+    return found
+
+
+def _outlier(labels: Labels) -> np.ndarray:
+    """A label with which no model could agree. Those of the random sample stay, which measure the
+    model: without its mistakes it would look too good. Where many labels of a class are of this
+    kind, it is the model that does not know the class, and they stay too.
+    """
+    if len(labels) < FEWEST_LABELS + FEWEST_OTHERS:
+        return np.zeros(len(labels), bool)
+    y = _targets(labels)
+    losses = _out_of_fold(labels, labels.X, y)
+    is_sample = np.array([bool(row["is_sample"]) for row in labels.rows])
+    if labels.is_number:
+        return (losses > EXTREME * MAD * np.median(losses)) & ~is_sample
+    is_unlikely = losses > 1 - UNLIKELY
+    for name in np.unique(y):
+        if is_unlikely[y == name].mean() > MOST_UNLIKELY:
+            is_unlikely[y == name] = False
+    return is_unlikely & ~is_sample
+
+
+def _targets(labels: Labels) -> np.ndarray:
+    """Numbers, or classes as text."""
+    return np.array(labels.values, float if labels.is_number else str)
+
+
+def _out_of_fold(labels: Labels, X: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """How far each label (n,) is from what a model of the other folds expects."""
+    found = np.zeros(len(y))
+    for train, test in KFold(FOLDS, shuffle=True, random_state=0).split(X):
+        found[test] = _losses(labels, X[train], y[train], X[test], y[test])
+    return found
+
+
+def _losses(
+    labels: Labels, X: np.ndarray, y: np.ndarray, new_X: np.ndarray, new_y: np.ndarray
+) -> np.ndarray:
+    """The distance of each new number from what a model expects; of a class 1 - its probability."""
+    some = np.random.default_rng(0).permutation(len(y))[:MOST_LEARNT]
+    if labels.is_number:
+        model = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0)
+        return np.abs(model.fit(X[some], _bounded(y[some])).predict(new_X) - new_y)
+    classifier = RandomForestClassifier(TREES, min_samples_leaf=2, random_state=0)
+    probabilities = classifier.fit(X[some], y[some]).predict_proba(new_X)
+    is_own = new_y[:, None] == classifier.classes_
+    return 1 - np.where(is_own, probabilities, 0).sum(axis=1)
+
+
+def _bounded(y: np.ndarray) -> np.ndarray:
+    """Numbers of which none is so far from the others that a model would follow it alone."""
+    middle = np.median(y)
+    far = EXTREME * MAD * np.median(np.abs(y - middle))
+    return np.clip(y, middle - far, middle + far) if far else y
+
+
+RULES: Mapping[Rule, Callable[[Labels], np.ndarray]] = {
+    "unreadable": _unreadable,
+    "late": _late,
+    "contradictory": _contradictory,
+    "duplicate": _duplicate,
+    "labeller": _labeller,
+    "burst": _burst,
+    "outlier": _outlier,
+}
