@@ -1,5 +1,6 @@
 """The pictures of README and guide, made from the demo: the pipeline, a column of one's own in the importance plot,
-the model card, a page to label on, MLflow's table of trainings, `nb compare`, `explore.ipynb`.
+the model card, a page to label on, MLflow's table of trainings, `nb compare`, `explore.ipynb`, a
+simulated year.
 
 Run `uv run nox -s demo` first, then `uv run nox -s pictures`. Cards and pages are drawn by Chromium.
 """
@@ -48,6 +49,13 @@ def main() -> None:
         exploration(project)
     card()
     label_page()
+    simulation()
+
+
+def simulation() -> None:
+    """The chart of a simulated year."""
+    subprocess.run([program("nb"), "simulate"], cwd=DEMO, env=variables(DEMO), check=True)
+    shutil.copyfile(DEMO / "reports" / "simulation.png", PICTURES / "simulation.png")
 
 
 def pipeline() -> None:

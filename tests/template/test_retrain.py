@@ -207,7 +207,7 @@ def test_a_killed_retraining_leaves_files_and_champion_as_they_were(
     if number == signal.SIGKILL:
         assert until(lambda: not _runs_in(folder), 60)
         doctor = run(project, "nb", "doctor")
-        assert "a retraining was interrupted" in doctor.stdout
+        assert "nb retrain was interrupted" in doctor.stdout
         assert run(project, "nb", "doctor", "--fix").returncode == 0
     assert not folder.exists()
     after = audit(run, project)

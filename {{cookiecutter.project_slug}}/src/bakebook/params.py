@@ -7,7 +7,7 @@ choice.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge, Interval, MinLen
 
@@ -27,6 +27,9 @@ Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
 Window = Literal["day", "week", "month"] | Count  # a stretch of time, or so many predictions
 # Which labels do not teach (docs/monitoring.md)
 Rule = Literal["unreadable", "late", "contradictory", "duplicate", "labeller", "burst", "outlier"]
+# How the rows of a simulation change
+Shift = Literal["gradual", "sudden", "inputs", "none"]
+SHIFTS: tuple[Shift, ...] = get_args(Shift)
 
 # Of a column of a table; a datetime may be followed by its format
 DTYPES = ("number", "integer", "amount", "boolean", "datetime", "text", "folded", "ignore")

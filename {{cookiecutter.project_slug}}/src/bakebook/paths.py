@@ -22,9 +22,10 @@ SEARCHES = ROOT / STATE / "searches"
 CHAMPION = ROOT / STATE / "champion"
 REFERENCE = "training/reference.parquet"  # in the files of a version: the rows that tested it
 PROMOTION = STATE / "promotion"  # the number of the process that promotes, while it does
-# The folder in which nb retrain works, and in it the number of its process
+# The folders in which nb retrain and nb simulate work, and in them the number of their process
 RETRAINING = STATE / "retrain"
-RETRAINING_PID = RETRAINING / "pid"
+SIMULATION = STATE / "simulate"
+PID = "pid"
 
 TABLE = ROOT / "data" / "interim" / "table.parquet"
 FEEDBACK_ROWS = ROOT / "data" / "interim" / "feedback.json"
@@ -53,4 +54,6 @@ METRICS = REPORTS / "metrics.json"
 PLOTS = REPORTS / "plots"
 MONITOR = REPORTS / "monitor.json"
 MONITOR_PAGE = REPORTS / "monitor.html"
+SIMULATED = REPORTS / "simulation.json"
+SIMULATION_CHART = REPORTS / "simulation.png"
 MODEL_CARD = REPORTS / "MODEL_CARD.md"

@@ -1,4 +1,5 @@
-"""Commands about the model that serves: promote, rollback, monitor, retrain, audit."""
+"""Commands about the model that serves: promote, rollback, monitor, retrain, simulate,
+audit."""
 
 import json
 from typing import Annotated
@@ -7,6 +8,7 @@ import typer
 
 from bakebook.cli.errors import end_with, reported
 from bakebook.cli.stores import opened_store
+from bakebook.errors import BadInput
 from bakebook.paths import ROOT
 
 Why = Annotated[str, typer.Option(help="A reason, which nb audit shows.")]
@@ -86,6 +88,29 @@ def retrain(
         end_with([str(fault) for fault in faults_of(project, RETRAIN)])
         wish = Wish(is_dry=dry_run, commit=commit or push, push=push)
         typer.echo("\n".join(retrain(project, store, settings.read(), wish)))
+
+
+def simulate(
+    shift: Annotated[
+        str, typer.Option(help="How the rows change: gradual, sudden, inputs (alone) or none.")
+    ] = "gradual",
+    months: Annotated[int, typer.Option(min=2, max=60, help="How many months.")] = 12,
+    rows: Annotated[int, typer.Option(min=20, help="Predictions in each month.")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="Which rows are drawn.")] = 0,
+    database: Annotated[
+        str, typer.Option(help="Address of an empty PostgreSQL database; else a file is used.")
+    ] = "",
+) -> None:
+    """Play months of production in minutes, in a copy of the project: reports/simulation.png."""
+    with reported():
+        from bakebook.contract.project import load
+        from bakebook.lifecycle.simulation import Plan, simulate
+        from bakebook.params import SHIFTS
+
+        if shift not in SHIFTS:
+            raise BadInput(f"there is no change '{shift}'", f"--shift {', '.join(SHIFTS)}")
+        plan = Plan(months, rows, SHIFTS[SHIFTS.index(shift)], seed, database)
+        typer.echo("\n".join(simulate(load(ROOT), plan)))
 
 
 def audit(

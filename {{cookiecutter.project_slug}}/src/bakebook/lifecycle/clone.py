@@ -13,7 +13,7 @@ from pathlib import Path
 from bakebook.errors import BadInput, Busy, CheckFailed, Failure, NoSpace, Unreachable, first_line
 from bakebook.files import remove_tree
 from bakebook.git import git
-from bakebook.paths import RETRAINING, RETRAINING_PID
+from bakebook.paths import PID
 from bakebook.settings import Settings
 from bakebook.tracking.store import Store as TrackingStore
 
@@ -28,17 +28,29 @@ UNKNOWN_PERSON = {"user.name": "Bakebook", "user.email": "bakebook@localhost"}
 
 @dataclass(frozen=True)
 class Clone:
-    """`root` is the project in the clone, `origin` the project itself."""
+    """`root` is the project in the clone, `origin` the project itself; `environment` that of the
+    commands.
+    """
 
     root: Path
     origin: Path
-    variables: dict[str, str]
+    environment: Mapping[str, str]
 
     def run(self, *command: str) -> str:
         """What the command prints. Raises the Failure of a command that fails, after what it wrote
         to stderr.
         """
-        return _run(self.root, self.variables, *command)
+        return _run(self.root, self.environment, *command)
+
+    def check_out(self, *names: str) -> None:
+        """Puts what DVC tracks in its place; all of it, or files. Raises BadInput for what is not
+        here.
+        """
+        try:
+            self.run(*DVC, "checkout", "--quiet", *names)
+        except BadInput as error:
+            what = f"data of the last commit are not in DVC's cache ({error.what})"
+            raise BadInput(what, "dvc pull, or dvc repro and git commit") from None
 
     def commit(self, message: str) -> str:
         """Commits everything; the hash of the commit."""
@@ -64,11 +76,11 @@ def _ref(name: str) -> str:
     return name if name.startswith("refs/") else f"refs/heads/{name}"
 
 
-def _run(folder: Path, variables: Mapping[str, str], *command: str) -> str:
+def _run(folder: Path, environment: Mapping[str, str], *command: str) -> str:
     with subprocess.Popen(
         command,
         cwd=folder,
-        env=os.environ | variables,
+        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -116,56 +128,54 @@ def _failure(command: tuple[str, ...], stderr: str, exit_code: int) -> Failure:
 
 
 @contextmanager
-def cloned(root: Path, settings: Settings) -> Iterator[Clone]:
-    """The clone, which is removed however the block ends. Raises BadInput without a commit."""
-    folder = root / RETRAINING
-    clear(root)
-    folder.mkdir(parents=True)
+def cloned(root: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[Clone]:
+    """The clone in a folder of the project, which is removed however the block ends. `variables`
+    are those of the environment in which its commands run. Raises BadInput without a commit.
+    """
+    clear(root / folder)
+    (root / folder).mkdir(parents=True)
     try:
-        (root / RETRAINING_PID).write_text(str(os.getpid()), encoding="utf-8")
-        yield _clone(root, folder / "project", settings)
+        (root / folder / PID).write_text(str(os.getpid()), encoding="utf-8")
+        yield _clone(root, root / folder / "project", variables)
     finally:
-        clear(root)
+        clear(root / folder)
 
 
-def clear(root: Path) -> None:
-    """Removes what an interrupted retraining left."""
-    if (root / RETRAINING).exists():
-        remove_tree(root / RETRAINING)
+def clear(folder: Path) -> None:
+    """Removes a clone, or what an interrupted command left of it."""
+    if folder.exists():
+        remove_tree(folder)
 
 
-def _clone(root: Path, place: Path, settings: Settings) -> Clone:
-    repository = git(root, "rev-parse", "--show-toplevel")
-    if not repository or not git(root, "rev-parse", "--verify", "HEAD"):
-        raise BadInput("this folder has no commit to retrain from", "git add, then git commit")
-    if git(root, "clone", "--quiet", "--shared", "--no-tags", repository, str(place)) is None:
-        raise BadInput("git cannot clone this repository", "git fsck")
-    project = place / (git(root, "rev-parse", "--show-prefix") or "")
-    clone = Clone(project, root, _variables(root, project, settings))
-    local = root / ".dvc" / "config.local"  # the passwords of remotes
-    if local.is_file():
-        (project / ".dvc" / local.name).write_bytes(local.read_bytes())
-    clone.run(*DVC, "cache", "dir", "--local", _run(root, {}, *DVC, "cache", "dir"))
-    tracked = (git(project, "ls-files", "-z", "--", "*.dvc") or "").split("\0")
-    if files := [name for name in tracked if name]:
-        try:
-            clone.run(*DVC, "checkout", "--quiet", *files)
-        except BadInput as error:
-            what = f"data of the last commit are not in DVC's cache ({error.what})"
-            raise BadInput(what, "dvc pull") from None
-    return clone
-
-
-def _variables(root: Path, project: Path, settings: Settings) -> dict[str, str]:
-    """By which commands in the clone run its code, and use the project's database and registry."""
-    paths = [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+def of_project(root: Path, settings: Settings) -> dict[str, str]:
+    """The variables by which commands in a clone use the project's database and registry."""
     variables = {
-        "PATH": os.pathsep.join(paths),
-        "PYTHONPATH": str(project / "src"),
         "NB_STATE": str(settings.state.absolute()),
         "MLFLOW_TRACKING_URI": TrackingStore(root).uri,
     }
     if settings.database_url.startswith(SQLITE):  # from any folder
         file = Path(settings.database_url.removeprefix(SQLITE)).absolute()
         variables["DATABASE_URL"] = f"{SQLITE}{file.as_posix()}"
-    return variables
+    return {**os.environ, **variables}
+
+
+def _clone(root: Path, place: Path, variables: Mapping[str, str]) -> Clone:
+    repository = git(root, "rev-parse", "--show-toplevel")
+    if not repository or not git(root, "rev-parse", "--verify", "HEAD"):
+        raise BadInput("this folder has no commit to start from", "git add, then git commit")
+    if git(root, "status", "--porcelain"):
+        print("note: what is not committed takes no part", file=sys.stderr, flush=True)
+    if git(root, "clone", "--quiet", "--shared", "--no-tags", repository, str(place)) is None:
+        raise BadInput("git cannot clone this repository", "git fsck")
+    project = place / (git(root, "rev-parse", "--show-prefix") or "")
+    paths = [str(Path(sys.executable).parent), variables.get("PATH", "")]
+    own = {"PATH": os.pathsep.join(paths), "PYTHONPATH": str(project / "src")}
+    clone = Clone(project, root, {**variables, **own})
+    local = root / ".dvc" / "config.local"  # the passwords of remotes
+    if local.is_file():
+        (project / ".dvc" / local.name).write_bytes(local.read_bytes())
+    clone.run(*DVC, "cache", "dir", "--local", _run(root, os.environ, *DVC, "cache", "dir"))
+    tracked = (git(project, "ls-files", "-z", "--", "*.dvc") or "").split("\0")
+    if files := [name for name in tracked if name]:
+        clone.check_out(*files)
+    return clone

@@ -18,13 +18,13 @@ from bakebook.datasets import export
 from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, Unreachable
 from bakebook.lifecycle import audit
 from bakebook.lifecycle.audit import Decision
-from bakebook.lifecycle.clone import DVC, Clone, clear, cloned
+from bakebook.lifecycle.clone import DVC, Clone, clear, cloned, of_project
 from bakebook.lifecycle.monitoring import look
 from bakebook.lifecycle.trust import RULES, Trusted, trusted
 from bakebook.monitoring.report import alarm, verdict
 from bakebook.monitoring.results import Monitoring
 from bakebook.params import Rule
-from bakebook.paths import CHAMPION, RETRAINING as RETRAINING_FOLDER, ROOT, SIGNATURE
+from bakebook.paths import CHAMPION, RETRAINING as FOLDER, ROOT, SIGNATURE
 from bakebook.runner.processes import stoppable
 from bakebook.settings import Settings
 from bakebook.tracking.registry import SHORT
@@ -77,13 +77,13 @@ def retrain(project: Project, store: Store, settings: Settings, wish: Wish) -> l
     """
     audit.prepare(store)
     with stoppable(), alone(store, RETRAINING):
-        clear(project.root)
+        clear(project.root / FOLDER)
         found = look(project, store, settings, is_told=not wish.is_dry)
         rules = DEFAULTS | (project.params.get(RETRAIN) or {})
         reason = _reason(found, on_drift=rules["on_drift"])
         if not reason:
             return [verdict(found), "nothing to do"]
-        lesson = _lesson(store, found, reason, rules["rules"])
+        lesson = _lesson(project, store, found, reason, rules["rules"])
         if hindrance := _hindrance(store, found, lesson, rules):
             return [f"{reason}, but it is too early to retrain: {hindrance}"]
         if wish.is_dry:
@@ -100,7 +100,9 @@ def _reason(found: Monitoring, *, on_drift: bool) -> str:
     return DRIFT if on_drift and any(one.is_changed for one in changes) else ""
 
 
-def _lesson(store: Store, found: Monitoring, reason: str, rules: Sequence[Rule]) -> Lesson:
+def _lesson(
+    project: Project, store: Store, found: Monitoring, reason: str, rules: Sequence[Rule]
+) -> Lesson:
     """Raises BadInput where no champion answers, whose files `look` has fetched."""
     path = CHAMPION / SIGNATURE.relative_to(ROOT)
     if not path.is_file():
@@ -108,7 +110,9 @@ def _lesson(store: Store, found: Monitoring, reason: str, rules: Sequence[Rule])
     signature = artifacts.read(Signature, path)
     rows = [row for row in store.labelled() if export.belongs(row, signature)]
     starts = [window.start for window in found.windows]
-    labels = trusted(rows, signature, starts, rules)
+    dtypes = project.section("ingest", "columns")["columns"]
+    whole = [name for name, dtype in dtypes.items() if dtype == "integer"]
+    labels = trusted(rows, signature, whole, starts, rules)
     return Lesson(reason, found.model, signature, labels, starts[-1])
 
 
@@ -140,7 +144,7 @@ def _retrain(
     """Each step is a row of the audit."""
     audit.record(store, lesson.decision("started"))
     try:
-        with cloned(project.root, settings) as clone:
+        with cloned(project.root, FOLDER, of_project(project.root, settings)) as clone:
             version = _learn(clone, lesson)
             name = f"{BRANCH}-{version}" if wish.commit else f"{HIDDEN}/{version}"
             commit = clone.commit(f"Retrain: {lesson.reason}\n\n{lesson.labels}\n")
@@ -161,7 +165,7 @@ def _retrain(
 
 def _learn(clone: Clone, lesson: Lesson) -> str:
     """The version of a new model, which has learnt from the labels too."""
-    file = clone.origin / RETRAINING_FOLDER / "labels.parquet"
+    file = clone.origin / FOLDER / "labels.parquet"
     export.write(lesson.labels.rows, lesson.signature, file)
     _say(f"{lesson.reason}: learning from {lesson.labels}")
     try:

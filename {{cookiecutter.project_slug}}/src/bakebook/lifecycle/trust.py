@@ -3,7 +3,7 @@ switched off (`params.yaml`, `retrain: rules`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -51,12 +51,17 @@ class Trusted:
 
 
 def trusted(
-    rows: Sequence[Row], signature: Signature, starts: Sequence[datetime], rules: Sequence[Rule]
+    rows: Sequence[Row],
+    signature: Signature,
+    whole: Sequence[str],
+    starts: Sequence[datetime],
+    rules: Sequence[Rule],
 ) -> Trusted:
-    """The labels that teach, in their order. `starts` are when the watched windows begin, in UTC;
-    rules apply in the order of RULES, each to what the ones before leave.
+    """The labels that teach, in their order. `whole` are the columns of whole numbers; `starts` is
+    when the watched windows begin, in UTC. Rules apply in the order of RULES, each to what the ones
+    before leave.
     """
-    labels = Labels(list(rows), signature, list(starts))
+    labels = Labels(list(rows), signature, frozenset(whole), list(starts))
     left_out: dict[str, int] = {}
     for name, rule in RULES.items():
         if name not in rules or not len(labels):
@@ -70,10 +75,11 @@ def trusted(
 
 @dataclass(frozen=True)
 class Labels:
-    """n labelled predictions, and the watched windows."""
+    """n labelled predictions, the columns of whole numbers, and the watched windows."""
 
     rows: list[Row]
     signature: Signature
+    whole: frozenset[str]
     starts: list[datetime]
 
     def __len__(self) -> int:
@@ -81,7 +87,7 @@ class Labels:
 
     def take(self, chosen: np.ndarray) -> "Labels":
         rows = [row for row, is_chosen in zip(self.rows, chosen, strict=True) if is_chosen]
-        return Labels(rows, self.signature, self.starts)
+        return replace(self, rows=rows)
 
     @property
     def is_number(self) -> bool:
@@ -117,16 +123,15 @@ def _naive(time: datetime) -> datetime:
 
 
 def _unreadable(labels: Labels) -> np.ndarray:
-    """A value, or the target, is no whole number where the table has whole numbers."""
-    dtypes = labels.signature.reading.columns
-    names = {name for name, dtype in dtypes.items() if dtype == "integer"}
+    """A fraction where the table has whole numbers."""
     target = labels.signature.target
+    has_whole_target = target in labels.whole and labels.is_number
 
     def is_broken(row: Row) -> bool:
-        values = [row["inputs"].get(name) for name in names if name != target]
-        label = float(row["label"]) if target in names and labels.is_number else None
-        given = [value for value in (*values, label) if isinstance(value, float)]
-        return any(not value.is_integer() for value in given)
+        values = [row["inputs"].get(name) for name in labels.whole if name != target]
+        if has_whole_target:
+            values.append(float(row["label"]))
+        return any(isinstance(value, float) and not value.is_integer() for value in values)
 
     return np.array([is_broken(row) for row in labels.rows])
 

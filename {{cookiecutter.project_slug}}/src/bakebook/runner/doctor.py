@@ -21,7 +21,7 @@ from bakebook.contract.project import load
 from bakebook.contract.sync import sync
 from bakebook.errors import BadInput, Failure, first_few
 from bakebook.files import PART, remove_tree
-from bakebook.paths import LIBRARY, PROMOTION, RETRAINING, RETRAINING_PID, STATE
+from bakebook.paths import LIBRARY, PID, PROMOTION, RETRAINING, SIMULATION, STATE
 from bakebook.runner.dvc_state import (
     STILL_WRITTEN_S,
     Finding,
@@ -195,16 +195,18 @@ def _promotion(root: Path) -> Findings:
         yield Finding("a promotion was interrupted", "nb promote completes it")
 
 
-def _retraining(root: Path) -> Findings:
-    """A retraining that was killed: its folder is all that it left."""
-    folder = root / RETRAINING
-    try:
-        is_running = psutil.pid_exists(int((root / RETRAINING_PID).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        is_running = False
-    if folder.exists() and not is_running:
-        remove = partial(remove_tree, folder)
-        yield Finding("a retraining was interrupted", f"remove {RETRAINING.as_posix()}", remove)
+def _clones(root: Path) -> Findings:
+    """What a retraining or a simulation left when it was killed: a folder, and nothing else."""
+    for folder in (RETRAINING, SIMULATION):
+        try:
+            pid = int((root / folder / PID).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            pid = None
+        if (root / folder).exists() and not (pid and psutil.pid_exists(pid)):
+            remove = partial(remove_tree, root / folder)
+            yield Finding(
+                f"nb {folder.name} was interrupted", f"remove {folder.as_posix()}", remove
+            )
 
 
 def _database_problems(path: Path) -> list[str]:
@@ -276,7 +278,7 @@ PARTS: dict[str, Callable[[Path], Findings]] = {
     "left-over files": _leftovers,
     "MLflow's store": _mlflow,
     "the champion": _promotion,
-    "retraining": _retraining,
+    "clones": _clones,
     "notebooks": _notebooks,
     "fork server": _fork_servers,
 }

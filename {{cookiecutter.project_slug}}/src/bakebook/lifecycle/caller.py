@@ -1,0 +1,43 @@
+"""A program that asks the service, and counts what fails."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import urllib3
+
+TIMEOUT_S = 30.0
+
+
+class Caller:
+    """Asks the service at an address."""
+
+    def __init__(self, address: str) -> None:
+        self.requests = 0
+        self.failed = 0
+        self._address = address
+        self._pool = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False)
+
+    def predict(self, rows: Sequence[Mapping[str, object]]) -> list[str]:
+        """The ids of the predictions; none where the request failed."""
+        return [one["id"] for one in self._post("/predict", rows) or ()]
+
+    def label(self, labels: Mapping[str, object]) -> None:
+        """Sends labels of predictions, by their ids."""
+        self._post("/feedback", [{"id": id_, "label": label} for id_, label in labels.items()])
+
+    def is_answered_by(self, version: str) -> bool:
+        """Whether this model answers now."""
+        answer = self._pool.request("GET", f"{self._address}/health/ready")
+        return bool(answer.json().get("model_version") == version)
+
+    def _post(self, path: str, content: object) -> Any:
+        self.requests += 1
+        try:
+            answer = self._pool.request("POST", self._address + path, json=content)
+            if answer.status == HTTPStatus.OK:
+                return answer.json()
+        except urllib3.exceptions.HTTPError:
+            pass
+        self.failed += 1
+        return None
