@@ -427,8 +427,8 @@ def test_every_command_of_the_readme_runs(project: Path, environment: dict[str, 
     for command in [*commands, *(one for one in table if one not in commands)]:
         if command.startswith(("uv run dvc push", "uv run dvc pull", "uv run dvc remote", "git push")):
             continue  # needs a remote of the user's
-        if command in ("uv run nb check --reproducible", "uv run dvc repro --force"):
-            continue  # is run by test_bytes.py; by test_containers.py
+        if command in ("uv run nb check --reproducible", "uv run dvc repro --force", "uv run nb simulate"):
+            continue  # is run by test_bytes.py; by test_containers.py; by test_simulate.py
         if command in servers:
             more, port, title = servers[command]
             with started(project, variables, *command.split(), *more):
