@@ -74,8 +74,10 @@ def library(session: nox.Session) -> None:
 
 @nox.session
 def chaos(session: nox.Session) -> None:
-    """The whole fault table, warm and cold: every process, signal and stage; and each protection taken away."""
-    files = ["tests/template/test_faults.py", "tests/template/test_warm.py"]
+    """The whole fault table, warm and cold: every process, signal and stage; each protection taken away; and
+    promotions that are killed at every step.
+    """
+    files = [f"tests/template/test_{name}.py" for name in ("faults", "warm", "promotion")]
     session.run("pytest", *files, "--numprocesses", "2", *session.posargs)
 
 
@@ -122,6 +124,12 @@ def defaults(session: nox.Session) -> None:
 def monitoring(session: nox.Session) -> None:
     """What `nb monitor` computes against Evidently: the table of docs/guide.md. It fills a database for each size."""
     in_demo_environment(session, "benchmarks/monitoring.py")
+
+
+@nox.session
+def loop(session: nox.Session) -> None:
+    """When `nb monitor` and its peers would retrain, over simulated years: the table of docs/guide.md."""
+    in_demo_environment(session, "benchmarks/loop.py")
 
 
 @nox.session

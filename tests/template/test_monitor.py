@@ -1,6 +1,7 @@
 """Whether the model is still good: what `nb monitor` reports, when it raises an alarm, and what stays as it was."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -129,6 +130,16 @@ def test_a_fallen_score_is_an_alarm_once_and_a_good_one_is_none(
     assert "Alarm: f1_macro has fallen below 0.55." in page and page.count("<circle") == 2 * len(scores)
     assert 'monitor_alarm{score="f1_macro"} 1.0' in gauges
     assert f'monitor_score{{kind="measured",score="f1_macro"}} {scores[-1]}' in gauges
+    assert metrics_of_the_dashboard(project) <= set(re.findall(r"^# TYPE (\w+)", gauges, re.MULTILINE))
+
+
+def metrics_of_the_dashboard(project: Path) -> set[str]:
+    """The names in its expressions, without functions, labels and values; a histogram's without its end."""
+    board = json.loads((project / "deploy/grafana.json").read_text("utf-8"))
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert board["title"] == "Wine cultivars" and len(expressions) == 11
+    bare = [re.sub(r"by \([^)]*\)|\{[^}]*\}|\[[^]]*\]", "", one) for one in expressions]
+    return {name.removesuffix("_bucket") for one in bare for name in re.findall(r"[a-z_]+\b(?!\s*\()", one)}
 
 
 def test_the_page_says_that_nothing_was_looked_at(project: Path, environment: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Run, git
-from servers import serving, until
+from servers import Postgres, mlflow_server, serving, until
 
 pytestmark = pytest.mark.slow
 TRAFFIC = Path(__file__).with_name("traffic.py")
@@ -117,7 +117,8 @@ def test_a_worse_model_is_refused_recorded_and_not_tried_again_too_early(project
     early = run(project, "nb", "retrain")
     assert (early.returncode, early.stdout) == (
         0,
-        f"{FALLEN}, but it is too early to retrain: 360 of 1000 labels of the champion's own answers are there\n",
+        f"{FALLEN}, but it is too early to retrain: 360 of the champion's answers have a label that teaches,"
+        " it takes 1000\n",
     )
     setting(project, min_labels=50)
     done = run(project, "nb", "retrain")
@@ -184,6 +185,38 @@ def test_a_wrong_setting_is_one_sentence(project: Path, run: Run, value: str, se
     assert done.returncode == 1 and sentence in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_the_same_with_postgresql_and_a_server_that_is_away_in_between(
+    finished: Path, run: Run, environment: dict[str, str], postgres: Postgres, tmp_path: Path
+) -> None:
+    project = Path(shutil.copytree(finished, tmp_path / finished.name))
+    embedded = (project / "mlflow.db").read_bytes()
+    place = tmp_path / "server"
+    there = {"DATABASE_URL": postgres.address, "NB_MODEL": "models:/wine-cultivars@champion"}
+    with mlflow_server(place, environment) as server:
+        first = there | {"MLFLOW_TRACKING_URI": server}
+        assert run(project, "nb", "promote", **first).returncode == 0
+        assert run(project, "python", str(TRAFFIC), *MONTHS, "mirrored", **first).returncode == 0
+        assert run(project, "nb", "monitor", **first).returncode == 3
+    away = run(project, "nb", "retrain", **first)
+    assert away.returncode == 4 and "does not answer" in away.stderr.splitlines()[-1]
+    with mlflow_server(place, environment) as server:
+        now = there | {"MLFLOW_TRACKING_URI": server}
+        done = run(project, "nb", "retrain", **now)
+        assert done.returncode == 0, done.stderr
+        assert run(project, "nb", "retrain", **now).stdout.splitlines()[-1] == "nothing to do"
+    rows = json.loads(run(project, "nb", "audit", "--json", **now).stdout)
+    assert [f"{row['action']} {row['outcome']}" for row in rows] == [
+        "promote done",
+        "alarm done",
+        "retrain started",
+        "retrain failed",
+        "retrain started",
+        "promote done",
+        "retrain done",
+    ]
+    assert git(project, "status", "--porcelain") == "" and (project / "mlflow.db").read_bytes() == embedded
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_retraining_leaves_files_and_champion_as_they_were(
@@ -210,6 +243,8 @@ def test_a_killed_retraining_leaves_files_and_champion_as_they_were(
         assert "nb retrain was interrupted" in doctor.stdout
         assert run(project, "nb", "doctor", "--fix").returncode == 0
     assert not folder.exists()
+    with closing(sqlite3.connect(project / "mlflow.db")) as store:
+        assert store.execute("SELECT count(*) FROM runs WHERE status = 'RUNNING'").fetchone() == (0,)
     after = audit(run, project)
     assert after[: len(before)] == before
     outcome = [] if number == signal.SIGKILL else ["retrain failed"]

@@ -3,6 +3,7 @@ data, models and records go where those of the project are.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,14 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakebook.errors import BadInput, Busy, CheckFailed, Failure, NoSpace, Unreachable, first_line
-from bakebook.files import remove_tree
 from bakebook.git import git
 from bakebook.paths import PID
+from bakebook.runner.clones import PROJECT, remove
 from bakebook.settings import Settings
 from bakebook.tracking.store import Store as TrackingStore
 
 SQLITE = "sqlite:///"
-FAILURES = {one.exit_code: one for one in (BadInput, CheckFailed, Unreachable, Busy, NoSpace)}
+KINDS = (Failure, BadInput, CheckFailed, Unreachable, Busy, NoSpace)
+FAILURES = {kind.exit_code: kind for kind in KINDS}
 DVC = (sys.executable, "-m", "dvc")
 PATIENCE_S = 10.0  # for a stage that was told to end
 ERROR = "error: "
@@ -28,11 +30,12 @@ UNKNOWN_PERSON = {"user.name": "Bakebook", "user.email": "bakebook@localhost"}
 
 @dataclass(frozen=True)
 class Clone:
-    """`root` is the project in the clone, `origin` the project itself; `environment` that of the
-    commands.
+    """`root` is the project in the clone, a folder of its `repository`; `origin` is the project
+    itself, `environment` that of the commands.
     """
 
     root: Path
+    repository: Path
     origin: Path
     environment: Mapping[str, str]
 
@@ -64,7 +67,8 @@ class Clone:
 
     def name_commit(self, name: str) -> None:
         """Lets a branch, or a ref, of the project's own repository name the clone's commit."""
-        if git(self.origin, "fetch", "--quiet", str(self.root), f"+HEAD:{_ref(name)}") is None:
+        fetch = ("fetch", "--quiet", str(self.repository), f"+HEAD:{_ref(name)}")
+        if git(self.origin, *fetch) is None:
             raise BadInput(f"git cannot write {name}", "git fsck")
 
     def forget(self, name: str) -> None:
@@ -78,7 +82,7 @@ def _ref(name: str) -> str:
 
 def _run(folder: Path, environment: Mapping[str, str], *command: str) -> str:
     with subprocess.Popen(
-        command,
+        (located(command[0], environment), *command[1:]),
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -97,6 +101,11 @@ def _run(folder: Path, environment: Mapping[str, str], *command: str) -> str:
         sys.stderr.writelines(line for line in lines if not line.startswith(ERROR))
         raise _failure(command, stderr, process.returncode)
     return stdout.strip()
+
+
+def located(program: str, environment: Mapping[str, str]) -> str:
+    """Where a program is in the PATH of an environment, which Windows does not look at."""
+    return shutil.which(program, path=environment.get("PATH")) or program
 
 
 def _end(pid: int) -> None:
@@ -132,19 +141,13 @@ def cloned(root: Path, folder: Path, variables: Mapping[str, str]) -> Iterator[C
     """The clone in a folder of the project, which is removed however the block ends. `variables`
     are those of the environment in which its commands run. Raises BadInput without a commit.
     """
-    clear(root / folder)
+    remove(root, root / folder)
     (root / folder).mkdir(parents=True)
     try:
         (root / folder / PID).write_text(str(os.getpid()), encoding="utf-8")
-        yield _clone(root, root / folder / "project", variables)
+        yield _clone(root, root / folder / PROJECT, variables)
     finally:
-        clear(root / folder)
-
-
-def clear(folder: Path) -> None:
-    """Removes a clone, or what an interrupted command left of it."""
-    if folder.exists():
-        remove_tree(folder)
+        remove(root, root / folder)
 
 
 def of_project(root: Path, settings: Settings) -> dict[str, str]:
@@ -170,7 +173,7 @@ def _clone(root: Path, place: Path, variables: Mapping[str, str]) -> Clone:
     project = place / (git(root, "rev-parse", "--show-prefix") or "")
     paths = [str(Path(sys.executable).parent), variables.get("PATH", "")]
     own = {"PATH": os.pathsep.join(paths), "PYTHONPATH": str(project / "src")}
-    clone = Clone(project, root, {**variables, **own})
+    clone = Clone(project, place, root, {**variables, **own})
     local = root / ".dvc" / "config.local"  # the passwords of remotes
     if local.is_file():
         (project / ".dvc" / local.name).write_bytes(local.read_bytes())

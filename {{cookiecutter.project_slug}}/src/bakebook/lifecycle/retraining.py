@@ -18,13 +18,14 @@ from bakebook.datasets import export
 from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, Unreachable
 from bakebook.lifecycle import audit
 from bakebook.lifecycle.audit import Decision
-from bakebook.lifecycle.clone import DVC, Clone, clear, cloned, of_project
+from bakebook.lifecycle.clone import DVC, Clone, cloned, of_project
 from bakebook.lifecycle.monitoring import look
 from bakebook.lifecycle.trust import RULES, Trusted, trusted
 from bakebook.monitoring.report import alarm, verdict
 from bakebook.monitoring.results import Monitoring
 from bakebook.params import Rule
 from bakebook.paths import CHAMPION, RETRAINING as FOLDER, ROOT, SIGNATURE
+from bakebook.runner import clones
 from bakebook.runner.processes import stoppable
 from bakebook.settings import Settings
 from bakebook.tracking.registry import SHORT
@@ -34,6 +35,7 @@ DEFAULTS = {"min_labels": 50, "cooldown": 1, "on_drift": False, "rules": list(RU
 DRIFT = "outputs or inputs are distributed differently than in the training"
 BRANCH = "retrain"  # the begin of a branch's name, and where commits are that are on no branch
 HIDDEN = "refs/bakebook/retrain"
+OF_FILES = (Failure, BadInput, CheckFailed)  # whose remedies are about files of the clone
 BY_HAND = "the same by hand: nb db export, nb data feedback, dvc repro"
 WINDOW = "window"  # the detail that says when the last window began
 
@@ -77,7 +79,7 @@ def retrain(project: Project, store: Store, settings: Settings, wish: Wish) -> l
     """
     audit.prepare(store)
     with stoppable(), alone(store, RETRAINING):
-        clear(project.root / FOLDER)
+        clones.remove(project.root, project.root / FOLDER)
         found = look(project, store, settings, is_told=not wish.is_dry)
         rules = DEFAULTS | (project.params.get(RETRAIN) or {})
         reason = _reason(found, on_drift=rules["on_drift"])
@@ -122,8 +124,8 @@ def _hindrance(store: Store, found: Monitoring, lesson: Lesson, rules: Mapping[s
     if begun is not None and begun < rules["cooldown"]:
         return f"{begun} of {rules['cooldown']} windows have begun since the last retraining"
     new = sum(row["model_version"] == lesson.champion for row in lesson.labels.rows)
-    if new < rules["min_labels"]:
-        return f"{new} of {rules['min_labels']} labels of the champion's own answers are there"
+    if new < (needed := rules["min_labels"]):
+        return f"{new} of the champion's answers have a label that teaches, it takes {needed}"
     return ""
 
 
@@ -172,7 +174,9 @@ def _learn(clone: Clone, lesson: Lesson) -> str:
         clone.run("nb", "data", "feedback", str(file))
         _say("running the pipeline")
         clone.run(*DVC, "repro")
-    except (BadInput, CheckFailed) as error:  # its remedy is about files that go with the clone
+    except Failure as error:
+        if type(error) not in OF_FILES:
+            raise
         raise type(error)(error.what, BY_HAND) from None
     signature = clone.root / SIGNATURE.relative_to(ROOT)
     return artifacts.read(Signature, signature).model.sha256[:SHORT]

@@ -22,7 +22,7 @@ from bakebook.contracts import Signature
 from bakebook.database.store import Store
 from bakebook.errors import BadInput, CheckFailed, Unreachable
 from bakebook.lifecycle.caller import Caller
-from bakebook.lifecycle.clone import Clone, cloned
+from bakebook.lifecycle.clone import Clone, cloned, located
 from bakebook.lifecycle.simulated import Month, Simulation, figure, sentences
 from bakebook.lifecycle.traffic import Traffic
 from bakebook.monitoring.results import Monitoring
@@ -118,10 +118,14 @@ class _Play:
         months = []
         with _serving(clone) as caller:
             for number in range(1, plan.months + 1):
-                time_ = (number - 1) / max(plan.months - 1, 1)
-                rows, labels = self._traffic.month(plan.rows, time_, plan.shift, random)
+                moment = (number - 1) / (plan.months - 1)
+                rows, labels = self._traffic.month(plan.rows, moment, plan.shift, random)
                 months.append(self._month(caller, number, rows, labels))
         last = self._monitored()
+        measured = {
+            number: window.measured.get(self._score)
+            for number, window in enumerate(last.windows, start=1)
+        }
         audit = json.loads(clone.run("nb", "audit", "--json", "--limit", "1000"))
         return Simulation(
             shift=plan.shift,
@@ -131,8 +135,8 @@ class _Play:
             threshold=last.criteria[self._score].threshold,
             training=last.criteria[self._score].training,
             months=[
-                month.model_copy(update={"measured": window.measured.get(self._score)})
-                for month, window in zip(months, last.windows, strict=True)
+                month.model_copy(update={"measured": measured.get(month.number)})
+                for month in months
             ],
             retrained=self._retrained,
             refused=self._refused,
@@ -198,7 +202,7 @@ def _serving(clone: Clone) -> Iterator[Caller]:
     log = clone.root.parent / "service.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            ["nb", "serve"],
+            [located("nb", clone.environment), "serve"],
             cwd=clone.root,
             env={**clone.environment, **SERVICE},
             stdout=file,

@@ -11,7 +11,7 @@ from bakebook.params import Shift
 from bakebook.tables.values import as_text
 
 NOISE = 0.1  # of a number, in standard deviations
-TILT = 3.0  # logarithm of how much more frequent the greatest numbers are than the least in the end
+TILT = 3.0  # the rows with the greatest numbers become e³ times as frequent as those with the least
 GROWTH = 1.7  # power of the time with which the share of mirrored rows grows
 SUDDEN = 0.5  # of the time, at which all rows become mirrored …
 MOST_SUDDEN = 0.8  # … but for a fifth
@@ -26,13 +26,17 @@ class Traffic:
     """
 
     def __init__(self, table: pd.DataFrame, signature: Signature, whole: Sequence[str]) -> None:
-        self._table = table[table[signature.target].notna()].reset_index(drop=True)
+        target = table[signature.target]
+        is_known = target.notna()
+        if signature.classes is not None:
+            is_known = target.map(as_text, na_action="ignore").isin(signature.classes)
+        self._table = table[is_known].reset_index(drop=True)
         self._signature = signature
         self._whole = set(whole)
         numbers = self._table.select_dtypes("number")
         inputs = [one.name for one in signature.inputs if one.name in numbers]
         ranks = numbers[inputs].rank(pct=True).mean(axis=1) if inputs else numbers.sum(axis=1)
-        self._rank = ranks.fillna(0).to_numpy()
+        self._rank = ranks.rank(pct=True).fillna(0).to_numpy()
 
     def month(
         self, rows: int, time: float, shift: Shift, random: np.random.Generator

@@ -20,8 +20,9 @@ from bakebook.contract.check import SYNC, check
 from bakebook.contract.project import load
 from bakebook.contract.sync import sync
 from bakebook.errors import BadInput, Failure, first_few
-from bakebook.files import PART, remove_tree
+from bakebook.files import PART
 from bakebook.paths import LIBRARY, PID, PROMOTION, RETRAINING, SIMULATION, STATE
+from bakebook.runner import clones
 from bakebook.runner.dvc_state import (
     STILL_WRITTEN_S,
     Finding,
@@ -203,7 +204,7 @@ def _clones(root: Path) -> Findings:
         except (OSError, ValueError):
             pid = None
         if (root / folder).exists() and not (pid and psutil.pid_exists(pid)):
-            remove = partial(remove_tree, root / folder)
+            remove = partial(clones.remove, root, root / folder)
             yield Finding(
                 f"nb {folder.name} was interrupted", f"remove {folder.as_posix()}", remove
             )
