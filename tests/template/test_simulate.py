@@ -34,7 +34,7 @@ def tells_the_story(found: Any) -> None:
     assert scores[1] >= 0.75 and 8 <= min(low) <= 10 and scores[5] < scores[2]
     assert alarms == found["retrained"] and len(alarms) == 1 and alarms[0] >= min(low)
     assert all(abs(scores[number] - scores[1]) <= 0.05 for number in range(alarms[0] + 1, 13))
-    assert alarms[0] < 12 and found["refused"] == [] and found["failed"] == 0 and found["requests"] == 480
+    assert alarms[0] < 12 and found["refused"] == [] and found["failures"] == {} and found["requests"] == 480
     estimates = [month["estimated"]["score"] for month in found["months"]]
     assert min(estimates) > 0.9  # without labels, nothing of it is seen
 
@@ -80,7 +80,7 @@ def test_postgresql_gives_the_same_months(project: Path, run: Run, embedded: Any
 
 def test_inputs_that_move_alone_retrain_nothing(project: Path, run: Run) -> None:
     found = simulated(run, project, "--shift", "inputs", "--months", "4")
-    assert found["retrained"] == found["refused"] == [] and found["failed"] == 0
+    assert found["retrained"] == found["refused"] == [] and found["failures"] == {}
     assert [row["action"] for row in found["audit"]] == ["promote"]
 
 

@@ -64,7 +64,7 @@ class Simulation(Contract):
     retrained: list[int]
     refused: list[int]
     requests: int
-    failed: int
+    failures: dict[str, int]  # how many for each reason
     audit: list[dict[str, Any]]
 
     @property
@@ -85,8 +85,8 @@ def sentences(found: Simulation) -> list[str]:
     lines.append(f"alarms: {_listed(alarms)}; retrained: {_listed(found.retrained)}")
     if found.refused:
         lines.append(f"a new model was not promoted: {_listed(found.refused)}")
-    lines.append(f"{found.failed} of {found.requests} requests failed")
-    return lines
+    lines.append(f"{sum(found.failures.values())} of {found.requests} requests failed")
+    return [*lines, *(f"  {count}: {reason}" for reason, count in found.failures.items())]
 
 
 def _listed(numbers: list[int]) -> str:

@@ -8,7 +8,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -35,6 +35,7 @@ SERVICE = {"NB_PORT": "0", "NB_OPEN": "true", "NB_POLL": "0.2", "NB_SAMPLE": "1"
 LISTENING = re.compile(r"http://127\.0\.0\.1:\d+")
 PATIENCE_S = 30.0  # until the service answers, or has swapped
 LOOK_S = 0.1
+MOST_SAID = 300  # characters of what it wrote, in a message
 BATCH = 10  # predictions that are asked for at once
 MEANWHILE = 0.25  # of a month's predictions are asked for while nb retrain runs, and get no label
 PAUSE_S = 0.5  # between these
@@ -141,7 +142,7 @@ class _Play:
             retrained=self._retrained,
             refused=self._refused,
             requests=caller.requests,
-            failed=caller.failed,
+            failures=dict(caller.failures),
             audit=audit,
         )
 
@@ -183,11 +184,8 @@ class _Play:
 
     def _wait_for_swap(self, caller: Caller) -> None:
         champion = json.loads(self._clone.run("nb", "audit", "--json"))[-1]["model_version"]
-        ends = time.monotonic() + PATIENCE_S
-        while not caller.is_answered_by(champion):
-            if time.monotonic() > ends:
-                raise Unreachable(f"the service does not take over model {champion}")
-            time.sleep(LOOK_S)
+        if not _until(lambda: caller.is_answered(champion)):
+            raise Unreachable(f"the service does not take over model {champion}")
 
     def _monitored(self) -> Monitoring:
         return artifacts.read(Monitoring, self._path("reports/monitor.json"))
@@ -209,20 +207,34 @@ def _serving(clone: Clone) -> Iterator[Caller]:
             stderr=subprocess.STDOUT,
         )
     try:
-        yield Caller(_address(process, log))
+        yield _caller(process, log)
     finally:
         process.terminate()
         process.wait(timeout=PATIENCE_S)
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _caller(process: "subprocess.Popen[bytes]", log: Path) -> Caller:
+    """Of the service, once it answers."""
+
+    def said() -> str:
+        return log.read_text(encoding="utf-8", errors="replace")
+
+    _until(lambda: process.poll() is not None or LISTENING.search(said()) is not None)
+    if address := LISTENING.search(said()):
+        caller = Caller(address[0])
+        if _until(lambda: process.poll() is not None or caller.is_answered()):
+            return caller
+    raise Unreachable(f"the service does not start ({said().strip()[-MOST_SAID:]})", "nb serve")
+
+
+def _until(is_so: Callable[[], bool]) -> bool:
+    """Whether it becomes so within a time."""
     ends = time.monotonic() + PATIENCE_S
-    while time.monotonic() < ends and process.poll() is None:
-        if found := LISTENING.search(log.read_text(encoding="utf-8", errors="replace")):
-            return found[0]
+    while time.monotonic() < ends:
+        if is_so():
+            return True
         time.sleep(LOOK_S)
-    said = log.read_text(encoding="utf-8", errors="replace").strip()
-    raise Unreachable(f"the service does not start ({said[-300:]})", "nb serve")
+    return False
 
 
 @contextmanager
