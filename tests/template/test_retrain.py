@@ -118,7 +118,7 @@ def test_a_worse_model_is_refused_recorded_and_not_tried_again_too_early(project
     assert (early.returncode, early.stdout) == (
         0,
         f"{FALLEN}, but it is too early to retrain: 360 of the champion's answers have a label that teaches,"
-        " it takes 1000\n",
+        " of 1000 needed\n",
     )
     setting(project, min_labels=50)
     done = run(project, "nb", "retrain")

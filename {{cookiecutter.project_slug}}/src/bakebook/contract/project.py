@@ -59,6 +59,12 @@ class Project:
         return read_values(self.root / "params.yaml")
 
     @property
+    def whole_numbers(self) -> list[str]:
+        """The table's columns of whole numbers."""
+        dtypes = self.section("ingest", "columns")["columns"]
+        return [name for name, dtype in dtypes.items() if dtype == "integer"]
+
+    @property
     def stages(self) -> Any:
         return self.pipeline.get("stages") or {}
 

@@ -1,5 +1,5 @@
-"""A clone of the project's last commit, in which a pipeline runs without touching a person's files;
-data, models and records go where those of the project are.
+"""A clone of the project's last commit, in which a pipeline runs without touching a person's files.
+It has the project's cache of data; its variables say which database and registry.
 """
 
 import os

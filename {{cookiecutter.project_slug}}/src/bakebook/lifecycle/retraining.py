@@ -112,9 +112,7 @@ def _lesson(
     signature = artifacts.read(Signature, path)
     rows = [row for row in store.labelled() if export.belongs(row, signature)]
     starts = [window.start for window in found.windows]
-    dtypes = project.section("ingest", "columns")["columns"]
-    whole = [name for name, dtype in dtypes.items() if dtype == "integer"]
-    labels = trusted(rows, signature, whole, starts, rules)
+    labels = trusted(rows, signature, project.whole_numbers, starts, rules)
     return Lesson(reason, found.model, signature, labels, starts[-1])
 
 
@@ -125,7 +123,7 @@ def _hindrance(store: Store, found: Monitoring, lesson: Lesson, rules: Mapping[s
         return f"{begun} of {rules['cooldown']} windows have begun since the last retraining"
     new = sum(row["model_version"] == lesson.champion for row in lesson.labels.rows)
     if new < (needed := rules["min_labels"]):
-        return f"{new} of the champion's answers have a label that teaches, it takes {needed}"
+        return f"{new} of the champion's answers have a label that teaches, of {needed} needed"
     return ""
 
 

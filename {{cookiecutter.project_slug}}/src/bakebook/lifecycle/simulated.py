@@ -127,7 +127,7 @@ def figure(found: Simulation) -> "Figure":
     if found.score not in ERRORS:
         axes.set_ylim(0, HEADROOM)
     axes.set_title(f"Simulated production: {TITLE[found.shift]}", loc="left", fontsize=11)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.05), frameon=False)
+    axes.legend(loc="upper left" if found.score in ERRORS else "lower left", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return picture
 

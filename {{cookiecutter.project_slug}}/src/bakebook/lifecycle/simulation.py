@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bakebook import artifacts, paths
+from bakebook import artifacts, paths, settings
 from bakebook.contract.project import Project, load, write_params
 from bakebook.contracts import Signature
 from bakebook.database.store import Store
@@ -77,10 +77,10 @@ def simulate(project: Project, plan: Plan) -> list[str]:
 def _refuse_used(address: str) -> None:
     """Raises BadInput for a database that has anything, or is none of PostgreSQL."""
     scheme, _, rest = address.partition("://")
-    if scheme not in POSTGRESQL or not rest:
-        what = f"--database {address} is no address of PostgreSQL"
+    if scheme not in POSTGRESQL or not rest:  # whatever it is, it may hold a password
+        what = "--database is no address of PostgreSQL"
         raise BadInput(what, "--database postgresql://USER:PASSWORD@HOST/NAME")
-    store = Store(f"postgresql+psycopg://{rest}")
+    store = Store(settings.read(database_url=address).database)
     try:
         if store.version():
             raise BadInput("this database is in use", "name a new, empty one")
@@ -103,11 +103,9 @@ class _Play:
         monitor["window"], monitor["windows"] = plan.rows, plan.months
         write_params(project)
         clone.commit("A month is a number of predictions")
-        dtypes = project.section("ingest", "columns")["columns"]
-        whole = [name for name, dtype in dtypes.items() if dtype == "integer"]
         signature = artifacts.read(Signature, self._path("models/signature.json"))
         table = artifacts.read_table(self._path("data/interim/table.parquet"))
-        self._traffic = Traffic(table, signature, whole)
+        self._traffic = Traffic(table, signature, project.whole_numbers)
         self._late: dict[str, object] = {}
         self._retrained: list[int] = []
         self._refused: list[int] = []

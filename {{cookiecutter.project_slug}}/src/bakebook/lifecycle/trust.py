@@ -5,15 +5,15 @@ switched off (`params.yaml`, `retrain: rules`).
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 from pydantic_core import to_json
 from scipy.stats import mannwhitneyu
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.model_selection import KFold
 
 from bakebook.contracts import Signature
 from bakebook.database.queries import Row
+from bakebook.lifecycle.agreement import EXTREME, MAD, losses, out_of_fold
 from bakebook.monitoring.features import features
 from bakebook.monitoring.observations import as_table
 from bakebook.params import Rule
@@ -27,11 +27,6 @@ P = 0.001  # by which labels are unlike the others', for all blocks together
 SUPERIORITY = 0.75  # the probability that one of theirs is harder to agree with than another
 UNLIKELY = 0.05  # a probability of the label that no model could agree with
 MOST_UNLIKELY = 0.2  # the share of a class's labels; with more, the model does not know it
-EXTREME = 10.0  # the same for numbers: times the usual distance
-MAD = 1.4826  # times the median distance is the standard deviation of a normal distribution
-FOLDS = 5
-TREES = 50
-MOST_LEARNT = 5000  # labels
 LARGEST = 1e30  # number that a forest can hold
 
 
@@ -94,14 +89,14 @@ class Labels:
         """Whether the target is a number."""
         return self.signature.classes is None
 
-    @property
+    @cached_property
     def window(self) -> np.ndarray:
         """The place (n,) of each prediction's window; -1 before the first."""
         starts = np.array([_naive(start) for start in self.starts], "datetime64[us]")
         made_at = np.array([_naive(row["made_at"]) for row in self.rows], "datetime64[us]")
         return np.searchsorted(starts, made_at, side="right") - 1
 
-    @property
+    @cached_property
     def questions(self) -> list[bytes]:
         """A text (n,) that predictions with equal inputs share."""
         return [to_json(dict(sorted(row["inputs"].items()))) for row in self.rows]
@@ -110,7 +105,12 @@ class Labels:
     def values(self) -> list[str]:
         return [str(row["label"]) for row in self.rows]
 
-    @property
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Numbers, or classes as text."""
+        return np.array(self.values, float if self.is_number else str)
+
+    @cached_property
     def X(self) -> np.ndarray:
         """The inputs as numbers, and the window: what is true may change from one to the next."""
         inputs = as_table([row["inputs"] for row in self.rows], self.signature)
@@ -205,17 +205,17 @@ def _against_all(labels: Labels, blocks: Sequence[np.ndarray]) -> np.ndarray:
     found = np.zeros(len(labels), bool)
     if len(labels) < FEWEST_LABELS + FEWEST_OTHERS:
         return found
-    X, y, window = labels.X, _targets(labels), labels.window
+    X, y, window = labels.X, labels.y, labels.window
     largest = sorted(blocks, key=np.sum, reverse=True)[:MOST_BLOCKS]
     for block in largest:
         others = ~block & np.isin(window, window[block])
         most = MOST_OF_OTHERS * others.sum()
         if others.sum() < FEWEST_OTHERS or not FEWEST_LABELS <= block.sum() <= most:
             continue
-        losses = _losses(labels, X[others], y[others], X[block], y[block])
-        usual = _out_of_fold(labels, X[others], y[others])
-        test = mannwhitneyu(losses, usual, alternative="greater")
-        superiority = test.statistic / (len(losses) * len(usual))
+        theirs = losses(X[others], y[others], X[block], y[block])
+        usual = out_of_fold(X[others], y[others])
+        test = mannwhitneyu(theirs, usual, alternative="greater")
+        superiority = test.statistic / (len(theirs) * len(usual))
         if test.pvalue < P / len(largest) and superiority >= SUPERIORITY:
             found |= block
     return found
@@ -228,50 +228,16 @@ def _outlier(labels: Labels) -> np.ndarray:
     """
     if len(labels) < FEWEST_LABELS + FEWEST_OTHERS:
         return np.zeros(len(labels), bool)
-    y = _targets(labels)
-    losses = _out_of_fold(labels, labels.X, y)
+    distances = out_of_fold(labels.X, labels.y)
     is_sample = np.array([bool(row["is_sample"]) for row in labels.rows])
     if labels.is_number:
-        return (losses > EXTREME * MAD * np.median(losses)) & ~is_sample
-    is_unlikely = losses > 1 - UNLIKELY
-    for name in np.unique(y):
-        if is_unlikely[y == name].mean() > MOST_UNLIKELY:
-            is_unlikely[y == name] = False
+        return (distances > EXTREME * MAD * np.median(distances)) & ~is_sample
+    is_unlikely = distances > 1 - UNLIKELY
+    for name in np.unique(labels.y):
+        is_of_class = labels.y == name
+        if is_unlikely[is_of_class].mean() > MOST_UNLIKELY:
+            is_unlikely[is_of_class] = False
     return is_unlikely & ~is_sample
-
-
-def _targets(labels: Labels) -> np.ndarray:
-    """Numbers, or classes as text."""
-    return np.array(labels.values, float if labels.is_number else str)
-
-
-def _out_of_fold(labels: Labels, X: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """How far each label (n,) is from what a model of the other folds expects."""
-    found = np.zeros(len(y))
-    for train, test in KFold(FOLDS, shuffle=True, random_state=0).split(X):
-        found[test] = _losses(labels, X[train], y[train], X[test], y[test])
-    return found
-
-
-def _losses(
-    labels: Labels, X: np.ndarray, y: np.ndarray, new_X: np.ndarray, new_y: np.ndarray
-) -> np.ndarray:
-    """The distance of each new number from what a model expects; of a class 1 - its probability."""
-    some = np.random.default_rng(0).permutation(len(y))[:MOST_LEARNT]
-    if labels.is_number:
-        model = RandomForestRegressor(TREES, min_samples_leaf=2, random_state=0)
-        return np.abs(model.fit(X[some], _bounded(y[some])).predict(new_X) - new_y)
-    classifier = RandomForestClassifier(TREES, min_samples_leaf=2, random_state=0)
-    probabilities = classifier.fit(X[some], y[some]).predict_proba(new_X)
-    is_own = new_y[:, None] == classifier.classes_
-    return 1 - np.where(is_own, probabilities, 0).sum(axis=1)
-
-
-def _bounded(y: np.ndarray) -> np.ndarray:
-    """Numbers of which none is so far from the others that a model would follow it alone."""
-    middle = np.median(y)
-    far = EXTREME * MAD * np.median(np.abs(y - middle))
-    return np.clip(y, middle - far, middle + far) if far else y
 
 
 RULES: Mapping[Rule, Callable[[Labels], np.ndarray]] = {
