@@ -10,26 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BUILD, TEMPLATE, Run
+from conftest import BUILD, TEMPLATE, Run, commit
 from engine import Engine, Machine, image_registry, machine_by_ssh, missing, own_engine, private_engine
 from servers import Service, free_port
 from test_ci import shell, steps
+from test_contract import replace
 from test_service import row, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.containers]
 OWN_COLUMN = "flavanoid_share"  # of the README
 NAME = "bakebook-test"  # of the containers and volumes
 SERVICES = ("api", "database", "mlflow", "mlflow-database")
+SCHEDULE = "schedule"
 PATIENCE = 180  # seconds until every container is well; MLflow's server makes its tables at the first start
-CHAMPION = """
-from mlflow import MlflowClient
-
-client = MlflowClient()
-(run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
-client.create_registered_model("wine-cultivars")
-made = client.create_model_version("wine-cultivars", f"runs:/{run.info.run_id}/model", run.info.run_id)
-client.set_registered_model_alias("wine-cultivars", "champion", made.version)
-"""
 WHICH = """
 from mlflow import MlflowClient
 
@@ -110,6 +103,7 @@ class Deployed:
 
     def __init__(self, engine: Engine, project: Path, port: int, mlflow: int) -> None:
         self.engine, self.project = engine, project
+        self.files = ["--file", "deploy/compose.yaml"]
         self.service = Service(port)
         self.mlflow = {
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{mlflow}",
@@ -130,7 +124,10 @@ class Deployed:
         )
 
     def compose(self, *arguments: str) -> str:
-        return self.engine("compose", "--file", "deploy/compose.yaml", *arguments, cwd=self.project)
+        return self.engine("compose", *self.files, *arguments, cwd=self.project)
+
+    def in_schedule(self, *command: str) -> str:
+        return self.compose("exec", "-T", SCHEDULE, *command)
 
     def is_well(self) -> bool:
         states = [
@@ -177,6 +174,16 @@ class Deployed:
         (self.project / "deploy" / ".env").write_text(f"{self.variables}\n{more}", encoding="utf-8")
         self.compose("up", "--detach", "--no-build", "--wait")
 
+    def schedule(self, run: Run) -> None:
+        """As docs/monitoring.md says; here the monitor runs each minute."""
+        replace("params.yaml", "monitor: 0 6 * * *", "monitor: '* * * * *'")(self.project)
+        replace("params.yaml", "retrain: 30 6 * * 1", "retrain: ''")(self.project)
+        done = run(self.project, "nb", "schedule", "compose")
+        assert done.returncode == 0, done.stderr
+        commit(self.project)
+        self.files += ["--file", "deploy/schedule.yaml"]
+        self.compose("up", "--detach", "--build", SCHEDULE)
+
 
 @pytest.fixture(scope="module")
 def deployed(
@@ -207,14 +214,16 @@ def test_what_a_tag_deploys_answers_and_loses_nothing_when_each_container_is_res
     labelled = service.ask("/predict", one, **token).json["id"]
     assert service.ask("/feedback", {"id": labelled, "label": "Barbera"}, **token).json["recorded"] == 1
 
-    done = run(project, "dvc", "repro", "--force", **deployed.mlflow)
-    assert done.returncode == 0, done.stderr
-    assert run(project, "python", "-c", CHAMPION, **deployed.mlflow).returncode == 0
     deployed.follow_the_champion()
+    deployed.schedule(run)
+    deployed.in_schedule("dvc", "repro")
+    assert "is the champion" in deployed.in_schedule("nb", "promote")
     assert until(deployed.is_well, PATIENCE)
-    about = service.ask("/model", **token).json
-    assert about["source"] == "models:/wine-cultivars@champion"
-    assert [one["name"] for one in about["derived"]] == [OWN_COLUMN]
+    champion = "models:/wine-cultivars@champion"
+    assert until(lambda: service.ask("/model", **token).json["source"] == champion, PATIENCE)
+    assert [one["name"] for one in service.ask("/model", **token).json["derived"]] == [OWN_COLUMN]
+    assert until(lambda: "monitor_timestamp_seconds" in reports(service, token), PATIENCE)
+    assert "promote" in deployed.in_schedule("nb", "audit")
 
     for name in SERVICES:
         before = {one["id"] for one in predictions(service, token)}
@@ -225,6 +234,12 @@ def test_what_a_tag_deploys_answers_and_loses_nothing_when_each_container_is_res
         assert {one["id"] for one in predictions(service, token)} == before | {answer.json["id"]}, name
     assert [one["id"] for one in predictions(service, token) if one["label"] == "Barbera"] == [labelled]
     assert run(project, "python", "-c", WHICH, **deployed.mlflow).stdout == "1\n"
+
+
+def reports(service: Service, token: dict[str, str]) -> str:
+    """The gauges of what was monitored last; nothing before the first time."""
+    lines = service.ask("/metrics", **token).body.decode().splitlines()
+    return "\n".join(line for line in lines if line.startswith("monitor_") and not line.endswith(" 0.0"))
 
 
 def predictions(service: Service, token: dict[str, str]) -> list[dict[str, Any]]:

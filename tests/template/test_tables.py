@@ -237,7 +237,7 @@ def test_a_project_is_baked_on_a_table_and_follows_its_new_versions(tmp_path: Pa
     commit(project)
     early = run(project, "dvc", "repro")
     assert early.returncode == 255
-    assert "error: params.yaml:43: ingest.columns is empty" in early.stderr and "→ nb data use" in early.stderr
+    assert "error: params.yaml:47: ingest.columns is empty" in early.stderr and "→ nb data use" in early.stderr
     assert run(project, "nb", "check").stderr.count("\n") == 1
     spoken = (
         "README.md",

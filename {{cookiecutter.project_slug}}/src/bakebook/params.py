@@ -27,6 +27,7 @@ Seconds = Annotated[float, Interval(ge=0, lt=float("inf"))]
 Window = Literal["day", "week", "month"] | Count  # a stretch of time, or so many predictions
 # Which labels do not teach (docs/monitoring.md)
 Rule = Literal["unreadable", "late", "contradictory", "duplicate", "labeller", "burst", "outlier"]
+Scheduled = Literal["monitor", "retrain"]  # a command that a scheduler runs
 # How the rows of a simulation change
 Shift = Literal["gradual", "sudden", "inputs", "none"]
 SHIFTS: tuple[Shift, ...] = get_args(Shift)

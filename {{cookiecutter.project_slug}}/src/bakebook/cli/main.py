@@ -4,7 +4,17 @@ import sys
 
 import typer
 
-from bakebook.cli import data, database, estimators, lifecycle, runs, service, stages, tokens
+from bakebook.cli import (
+    data,
+    database,
+    estimators,
+    lifecycle,
+    runs,
+    schedule,
+    service,
+    stages,
+    tokens,
+)
 from bakebook.errors import BadInput
 
 app = typer.Typer(
@@ -24,6 +34,7 @@ app.command()(lifecycle.promote)
 app.command()(lifecycle.rollback)
 app.command()(lifecycle.monitor)
 app.command()(lifecycle.retrain)
+app.command()(schedule.schedule)
 app.command()(lifecycle.simulate)
 app.command()(lifecycle.audit)
 app.add_typer(data.app, name="data")

@@ -9,6 +9,7 @@ from bakebook.contract.missing import was_lost, way_back
 from bakebook.contract.own_columns import check_own_columns, path_of
 from bakebook.contract.parameters import Fault, Faults, check_parameters, place
 from bakebook.contract.project import COMMANDS, Project, executed
+from bakebook.contract.schedule import SCHEDULE, check_schedule
 from bakebook.errors import BadInput, did_you_mean
 
 RUNNER = "pipeline"  # the section of params.yaml that configures `nb run`
@@ -24,6 +25,7 @@ SETTINGS = {
         "on_drift": "bool",
         "rules": "list[Rule]",
     },
+    SCHEDULE: {"monitor": "str", "retrain": "str"},
 }
 COSTS_TIME_ONLY = "keep_warm"  # a wrong value makes a stage slow, and does not stop it
 # What the values of a section mean, beyond their types
@@ -37,6 +39,7 @@ def check(project: Project) -> list[Fault]:
     if unknown := _unknown_table(project):
         return [unknown]
     faults = [fault for section in SETTINGS for fault in settings(project, section)]
+    faults += check_schedule(project)
     faults += _sections(project)
     for name in dict.fromkeys([*project.stages, *project.notebooks]):
         faults += _stage(project, name)
