@@ -100,12 +100,13 @@ def fill(folder: Path, rows: int, columns: int) -> None:
     usual = np.random.default_rng(0).normal(size=(REFERENCE_ROWS, columns))
     pd.DataFrame(usual, columns=names(columns)).to_parquet(folder / "reference.parquet")
     known = names(columns)
+    ids = [f"{place:020d}{digits:016x}" for place, digits in enumerate(random.integers(2**62, size=rows).tolist())]
     with closing(sqlite3.connect(folder / "service.db")) as database:
         for place in range(rows):
             made_at = BEGIN + timedelta(days=360 * place / rows)
             second = float(given[place, 1])
             row = (
-                f"{place:036d}",
+                ids[place],
                 made_at.replace(tzinfo=None).isoformat(" ", "microseconds"),
                 "r",
                 "c",
@@ -119,7 +120,7 @@ def fill(folder: Path, rows: int, columns: int) -> None:
                 0,
             )
             database.execute(INSERT, row)
-        labels = [(f"{place:036d}", str(truth[place])) for place in np.flatnonzero(is_labelled)]
+        labels = [(ids[place], str(truth[place])) for place in np.flatnonzero(is_labelled)]
         statement = (
             "INSERT INTO labels (prediction_id, label, labelled_by, labelled_at, number) VALUES (?, ?, 'me', ?, 1)"
         )

@@ -8,39 +8,78 @@ import numpy as np
 import pytest
 from monitoring.conftest import CLASSES, VERSION, prediction, signature_of
 
+from bakebook.contracts import ReadOptions
 from bakebook.monitoring import observations
 from bakebook.monitoring.windows import numbers, start_of
 
 Fill = Callable[..., Any]
-CLASS_SIGNATURE = signature_of(CLASSES)
 
 
-def read(store: Any, window: Any = "month", most: int = 12, classes: Any = CLASSES) -> observations.Observations:
+def read(store: Any, window: Any = "month", most: int = 12, classes: Any = CLASSES) -> observations.Stored:
     return observations.read(store, signature_of(classes), VERSION, window, most)
 
 
-def test_rows_come_back_in_the_order_of_their_time(fill: Fill) -> None:
-    rows = [prediction(number, days) for number, days in enumerate([3, 1, 2])]
-    rows[1]["inputs"] = {"size": 7, "colour": None}
-    found = read(fill(rows, {0: "b", 2: "c"}))
-    assert [one.day for one in found.made_at.astype(datetime)] == [2, 3, 4]
-    assert found.truth.tolist() == [-1, 2, 1]
-    assert found.inputs.to_pydict() == {"size": [7.0, 0.5, 0.5], "colour": [None, "red", "red"]}
-    assert found.probabilities is not None and found.probabilities[0].tolist() == [0.5, 0.25, 0.25]
+def numbers_of(found: observations.Stored) -> list[int]:
+    return [span.number for span in found.spans]
+
+
+def test_a_window_has_its_predictions_its_labels_and_its_models(fill: Fill) -> None:
+    rows = [prediction(number, days) for number, days in enumerate([40, 1, 41, 2])]
+    rows[3] |= {"model_version": "another", "unfamiliar": 2, "inputs": {"size": 7, "colour": None}}
+    found = read(fill(rows, {0: "b", 3: "c"}))
+    january, february = found.spans
+    assert (january.predictions, february.predictions) == (2, 2)
+    assert (january.unfamiliar, february.unfamiliar) == (1, 0)
+    assert list(january.answers) == [VERSION, "another"] and january.answers["another"] == 1
+    assert (january.start.day, january.start.month, january.end.month) == (1, 1, 2)
+    labelled = found.labelled
+    assert labelled.truth.tolist() == [1, 2] and labelled.model.tolist() == [VERSION, "another"]
+    assert labelled.window.tolist() == [february.number, january.number]
+
+
+def test_only_the_current_models_inputs_are_looked_at_and_every_answers_time(fill: Fill) -> None:
+    rows = [prediction(number, number, latency_ms=float(number)) for number in range(4)]
+    rows[3] |= {"model_version": "another"}
+    (part,) = read(fill(rows, {})).parts
+    assert len(part) == 3 and sorted(part.latency_ms) == [0, 1, 2, 3]
+    assert part.inputs.to_pydict() == {"size": [0.5] * 3, "colour": ["red"] * 3}
+    assert part.probabilities is not None and part.probabilities[0].tolist() == [0.5, 0.25, 0.25]
+
+
+def test_of_a_large_window_a_random_part_is_looked_at_and_every_label_counts(fill: Fill) -> None:
+    random = np.random.default_rng(0)
+    count = 3 * observations.PART_ROWS
+    rows = [prediction(number, number / count) for number in range(count)]
+    for number, row in enumerate(rows):
+        row["id"] = f"{number:020d}{random.integers(2**62):016x}"
+        row["inputs"] = {"size": number, "colour": "red"}
+    store = fill(rows, dict.fromkeys(range(0, count, 2), "b"))
+    found = read(store)
+    (part,), (span,) = found.parts, found.spans
+    assert span.predictions == count and len(found.labelled) == count / 2
+    assert abs(len(part) - observations.PART_ROWS) < 5 * np.sqrt(observations.PART_ROWS)
+    assert abs(np.mean(part.inputs["size"].to_numpy()) - count / 2) < 0.05 * count
+    again = read(store).parts[0]
+    assert again.inputs.equals(part.inputs)
 
 
 def test_the_newest_label_counts(fill: Fill) -> None:
     store = fill([prediction(0, 0)], {0: "b"})
     store.add_labels([(f"{0:036d}", "c")], "another")
-    assert read(store).truth.tolist() == [2]
+    assert read(store).labelled.truth.tolist() == [2]
 
 
 def test_classes_of_other_models_and_of_people_follow_those_of_the_model(fill: Fill) -> None:
     rows = [prediction(0, 0), prediction(1, 0, predicted="old", model_version="another", probabilities={"old": 1.0})]
-    found = read(fill(rows, {0: "new"}))
+    found = read(fill(rows, {0: "new", 1: "a"})).labelled
     assert found.classes == ("a", "b", "c", "new", "old")
-    assert found.truth.tolist() == [3, -1] and found.predicted.tolist() == [0, 4]
-    assert found.probabilities is not None and np.isnan(found.probabilities[1]).all()
+    assert found.truth.tolist() == [3, 0] and found.predicted.tolist() == [0, 4]
+
+
+def test_probabilities_that_are_not_of_the_models_classes_are_missing(fill: Fill) -> None:
+    rows = [prediction(0, 0, probabilities={"old": 1.0}), prediction(1, 0, probabilities=None)]
+    (part,) = read(fill(rows, {})).parts
+    assert part.probabilities is not None and np.isnan(part.probabilities).all()
 
 
 @pytest.mark.parametrize(
@@ -54,42 +93,68 @@ def test_classes_of_other_models_and_of_people_follow_those_of_the_model(fill: F
         ({"size": 1e300, "colour": 'a "line"\nand 日本'}, [1e300, 'a "line"\nand 日本']),
     ],
 )
-def test_inputs_of_other_models_are_missing_where_they_do_not_fit(fill: Fill, given: Any, seen: list[Any]) -> None:
-    found = read(fill([prediction(0, 0, inputs=given), prediction(1, 1)], {}))
-    assert [found.inputs[name][0].as_py() for name in ("size", "colour")] == seen
-    assert found.inputs["size"][1].as_py() == 0.5
+def test_inputs_are_missing_where_they_do_not_fit(fill: Fill, given: Any, seen: list[Any]) -> None:
+    (part,) = read(fill([prediction(0, 0, inputs=given), prediction(1, 1)], {})).parts
+    assert [part.inputs[name][0].as_py() for name in ("size", "colour")] == seen
+    assert part.inputs["size"][1].as_py() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("dtype", "given", "meant"),
+    [
+        ("text", [" red", "unknown", ""], ["red", None, None]),
+        ("folded", ["RED ", "Unknown", "rosé"], ["red", None, "rose"]),
+    ],
+)
+def test_inputs_are_seen_as_the_model_sees_them(fill: Fill, dtype: str, given: list[str], meant: list[Any]) -> None:
+    reading = ReadOptions(missing=("", "unknown", "-1"), columns={"size": "number", "colour": dtype})
+    signature = signature_of(CLASSES).model_copy(update={"reading": reading})
+    sizes = [1.5, -1, -1.0]
+    rows = [prediction(n, 0, inputs={"size": sizes[n], "colour": text}) for n, text in enumerate(given)]
+    (part,) = observations.read(fill(rows, {}), signature, VERSION, "day", 1).parts
+    assert part.inputs.to_pydict() == {"size": [1.5, None, None], "colour": meant}
 
 
 def test_numbers_are_read_as_numbers_and_anything_else_is_missing(fill: Fill) -> None:
     rows = [prediction(n, n, predicted=text, probabilities=None) for n, text in enumerate(["1.5", "-2", "a class"])]
-    found = read(fill(rows, {0: "2.5"}), classes=None)
-    assert found.predicted[:2].tolist() == [1.5, -2] and np.isnan(found.predicted[2])
-    assert found.truth[0] == 2.5 and found.is_labelled.tolist() == [True, False, False]
+    found = read(fill(rows, {0: "2.5", 2: "1"}), classes=None)
+    (part,) = found.parts
+    assert part.predicted[:2].tolist() == [1.5, -2] and np.isnan(part.predicted[2])
+    assert found.labelled.truth.tolist() == [2.5]
 
 
 def test_an_empty_database_has_no_rows(fill: Fill) -> None:
     for window in ("day", "month", 100):
         found = read(fill([], {}), window)
-        assert len(found) == 0 and found.inputs.num_rows == 0 and found.classes == CLASSES
+        assert (found.spans, found.parts, len(found.labelled)) == ((), (), 0)
+        assert found.labelled.classes == CLASSES
 
 
 def test_only_the_last_windows_are_read(fill: Fill) -> None:
-    store = fill([prediction(number, 30.5 * number) for number in range(24)], {})
-    assert len(read(store, "month", 3)) == 3
-    assert len(read(store, "month", 100)) == 24
-    assert len(read(store, 10, 1)) == 4  # the third ten is not full yet
-    assert len(read(store, 10, 2)) == 14
-    assert [*np.unique(read(store, 10, 2).window)] == [1, 2]
+    store = fill([prediction(number, 30.5 * number) for number in range(24)], dict.fromkeys(range(24), "a"))
+    for window, most, seen in [("month", 3, 3), ("month", 100, 24), (10, 1, 4), (10, 2, 14), (10, 9, 24)]:
+        found = read(store, window, most)
+        assert sum(span.predictions for span in found.spans) == len(found.labelled) == seen
+    assert numbers_of(read(store, 10, 2)) == [1, 2]  # the third ten is not full yet
+
+
+def test_windows_without_predictions_are_between_and_not_before(fill: Fill) -> None:
+    found = read(fill([prediction(0, 0), prediction(1, 95)], {}))
+    assert [span.predictions for span in found.spans] == [1, 0, 0, 1]
+    assert [len(part) for part in found.parts] == [1, 0, 0, 1]
+    assert [len(read(fill([], {}), window, 100_000).spans) for window in ("day", 1)] == [96, 2]
 
 
 def test_the_window_of_the_models_first_answer_is_known_when_it_is_no_longer_read(fill: Fill) -> None:
     rows = [prediction(number, 30.5 * number) for number in range(24)]
     rows[:6] = [row | {"model_version": "another"} for row in rows[:6]]
-    store = fill(rows, {})
+    store = fill(rows, {0: "a"})
     for most in (3, 100):
         found = read(store, "month", most)
-        assert found.window[-1] - found.begin == 24 - 6 - 1
-        assert read(store, 2, most).begin == 3
+        last = found.labelled.last
+        assert last == found.spans[-1].number and last - found.labelled.begin == 24 - 6 - 1
+        assert found.labelled.first == max(found.labelled.begin, found.spans[0].number)
+        assert read(store, 2, most).labelled.begin == 3
 
 
 @pytest.mark.parametrize(
@@ -114,7 +179,7 @@ def test_windows_of_rows_stay_where_they_are() -> None:
     assert numbers(times, 3, 6).tolist() == [2, 2, 2, 3, 3]
 
 
-def test_times_of_any_zone_are_in_utc(fill: Fill) -> None:
+def test_the_last_minutes_of_a_month_are_those_in_utc(fill: Fill) -> None:
     moment = datetime(2026, 5, 31, 23, 30, tzinfo=UTC)
-    found = read(fill([prediction(0, 0, made_at=moment)], {}))
-    assert found.made_at[0] == np.datetime64("2026-05-31T23:30")
+    found = read(fill([prediction(0, 0, made_at=moment)], {0: "a"}))
+    assert found.spans[0].start == datetime(2026, 5, 1) and found.labelled.window.tolist() == numbers_of(found)

@@ -34,7 +34,9 @@ def test_scores_are_those_of_scikit_learn_and_of_the_project() -> None:
 def test_only_the_random_sample_measures(fill: Fill) -> None:
     rows = [prediction(number, 0, is_sample=number < 4) for number in range(10)]
     store = fill(rows, {number: "a" if number < 3 else "b" for number in range(10)})
-    found = performance.measured(observations.read(store, signature_of(CLASSES), VERSION, "day", 1), {"accuracy": 0})
+    found = performance.measured(
+        observations.read(store, signature_of(CLASSES), VERSION, "day", 1).labelled, {"accuracy": 0}
+    )
     assert found["accuracy"].score == 0.75 and found["accuracy"].rows == 4
 
 
@@ -66,7 +68,7 @@ def test_a_perfect_window_has_a_width_and_a_single_row_has_none() -> None:
 
 
 def alarms(store: Any, known: Reference) -> bool:
-    rows = observations.read(store, known.signature, VERSION, "month", 12)
+    rows = observations.read(store, known.signature, VERSION, "month", 12).labelled
     return performance.judged(rows, known, {"accuracy": 0.5}, 0.05)["accuracy"].is_alarm
 
 
@@ -108,7 +110,7 @@ def test_a_label_that_is_absurd_or_meets_no_number_is_none(fill: Fill) -> None:
     texts = ["1.0", "many", "inf", "nan", "2.0"]
     rows = [prediction(number, 0, predicted=text, probabilities=None) for number, text in enumerate(texts)]
     store = fill(rows, {0: "1e308", 1: "1.0", 2: "1.0", 3: "1.0", 4: "2.5"})
-    found = observations.read(store, signature_of(None), VERSION, "month", 1)
+    found = observations.read(store, signature_of(None), VERSION, "month", 1).labelled
     assert performance.measured(found, {"mae": 1, "rmse": 1})["rmse"].score == 0.5
     judged = performance.judged(
         found,

@@ -11,7 +11,8 @@ from bakebook.database.schema import labels, predictions
 _later = labels.alias("later")
 
 
-_is_newest = ~sa.exists().where(
+# Of a label: nobody has labelled the prediction since
+IS_NEWEST = ~sa.exists().where(
     _later.c.prediction_id == labels.c.prediction_id,
     _later.c.id > labels.c.id,
 )
@@ -19,7 +20,7 @@ _is_newest = ~sa.exists().where(
 
 _labelled = predictions.outerjoin(
     labels,
-    sa.and_(labels.c.prediction_id == predictions.c.id, _is_newest),
+    sa.and_(labels.c.prediction_id == predictions.c.id, IS_NEWEST),
 )
 WITH_LABEL = sa.select(
     *predictions.c,

@@ -47,6 +47,8 @@ predictions = sa.Table(
     sa.Index("predictions_by_sample", "is_sample", "id"),
     sa.Index("predictions_by_uncertainty", "is_sample", "uncertainty", "id"),
     sa.Index("predictions_by_unfamiliar", "is_sample", "unfamiliar", "id"),
+    # What nb monitor counts and draws, without a look at the rows themselves
+    sa.Index("predictions_by_time", "made_at", "model_version", "unfamiliar", "id"),
 )
 labels = sa.Table(  # nothing is overwritten: the newest label of a prediction counts
     "labels",

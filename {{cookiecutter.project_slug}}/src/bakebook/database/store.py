@@ -21,7 +21,7 @@ from bakebook.database.queries import WITH_LABEL, Filter, PredictionPage, Row, c
 from bakebook.database.schema import decisions, labels, predictions, reports, tokens
 from bakebook.errors import BadInput
 
-VERSION = "0004"  # the newest migration
+VERSION = "0005"  # the newest migration
 VERSION_TABLE = (
     "service_version"  # MLflow uses Alembic too, and may have its tables in the same database
 )

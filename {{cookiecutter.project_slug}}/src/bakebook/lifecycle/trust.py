@@ -15,7 +15,7 @@ from bakebook.contracts import Signature
 from bakebook.database.queries import Row
 from bakebook.lifecycle.agreement import EXTREME, MAD, losses, out_of_fold
 from bakebook.monitoring.features import features
-from bakebook.monitoring.observations import as_table
+from bakebook.monitoring.inputs import as_table
 from bakebook.params import Rule
 
 FEWEST_LABELS = 10  # of a person, or in a burst, about which anything can be said

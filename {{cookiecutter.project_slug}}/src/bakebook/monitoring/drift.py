@@ -3,11 +3,14 @@ model's own outputs first, which detect best (Rabanser et al., "Failing Loudly",
 whether all inputs together tell the rows apart, then single inputs.
 """
 
+from datetime import datetime
+
 import numpy as np
 import pyarrow as pa
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from bakebook.contracts import Input, Signature
 from bakebook.monitoring.features import features
@@ -16,8 +19,8 @@ from bakebook.monitoring.reference import Reference
 from bakebook.monitoring.results import Change, Drift
 
 FEWEST_ROWS = 30  # of a window
-MOST_ROWS = 20_000  # of each side that are compared
-MOST_TOLD_APART = 5000  # by the classifier
+MOST_ROWS = 20_000  # of the reference that are compared
+MOST_TOLD_APART = 5000  # of them by the classifier
 NOTABLE = 0.1  # a smaller distance is no change, however many rows show it
 FEWEST_VALUES = 5  # that are not missing, for a comparison
 FOLDS = 3
@@ -26,22 +29,21 @@ DIGITS = 6
 TOGETHER = "all inputs together"
 
 
-def drift(rows: Observations, reference: Reference, alpha: float) -> Drift:
-    """The changes of a window's predictions, all of one model."""
+def drift(rows: Observations, since: datetime | None, reference: Reference, alpha: float) -> Drift:
+    """The changes of a window's predictions, all of one model; the window begins at `since`."""
     if len(rows) < FEWEST_ROWS or len(reference.truth) < FEWEST_ROWS:
         return Drift(rows=len(rows), reference_rows=len(reference.truth))
     chance = np.random.default_rng(0)
     before = _some(len(reference.truth), MOST_ROWS, chance)
-    now = _some(len(rows), MOST_ROWS, chance)
     pairs = {}
     kinds = {}
     for column in reference.signature.inputs:
         usual = reference.inputs[column.name].take(pa.array(before))
-        pairs[column.name] = (usual, rows.inputs[column.name].take(pa.array(now)))
+        pairs[column.name] = (usual, rows.inputs[column.name])
         kinds[column.name] = column
     changes = [_input_change(kinds[name], *pair) for name, pair in pairs.items()]
     return Drift(
-        first=rows.made_at[0].item(),
+        first=since,
         rows=len(rows),
         reference_rows=len(reference.truth),
         outputs=tuple(_outputs(rows, reference, alpha)),
@@ -69,15 +71,15 @@ def _together(
     was not trained on.
     """
     before = _some(len(reference.truth), MOST_TOLD_APART, chance)
-    now = _some(len(rows), MOST_TOLD_APART, chance)
     signature = reference.signature
     usual = features(reference.inputs.take(pa.array(before)), signature)
-    present = features(rows.inputs.take(pa.array(now)), signature)
+    present = features(rows.inputs, signature)
     X = np.concatenate([usual, present])
     y = np.repeat([0, 1], [len(usual), len(present)])
     model = HistGradientBoostingClassifier(max_iter=TREES, random_state=0, early_stopping=False)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    told = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
+    with threadpool_limits(1):  # with more, it waits long for the processes beside it
+        told = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
     test = stats.mannwhitneyu(told[y == 1], told[y == 0], alternative="greater")
     area = test.statistic / (len(usual) * len(present))
     distance = max(0.0, 2 * area - 1)

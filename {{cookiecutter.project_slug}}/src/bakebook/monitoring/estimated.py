@@ -25,7 +25,6 @@ from bakebook.monitoring.results import Measured
 DRAWS = 100  # of the reference, and of labels
 ERROR_MODELS = 10
 MANY_ROWS = 1000  # of the reference, from which a curve calibrates, and not a single number
-MOST_ROWS = 5000  # of a window that are looked at
 FEWEST_ROWS = 20  # of a reference
 MOST_LEARNT = 5000  # of its rows
 MOST_TREES = 50
@@ -66,11 +65,10 @@ class Calibrated:
         if rows.probabilities is None or not len(rows) or not self._curves:
             return {}
         chance = np.random.default_rng(0)  # a window's estimate does not depend on the others
-        chosen = _some(len(rows), chance)
-        given = rows.probabilities[chosen]
-        is_whole = np.isfinite(given).all(axis=1)
-        given = given[is_whole]
-        predicted = rows.predicted[chosen][is_whole]
+        is_whole = np.isfinite(rows.probabilities).all(axis=1)
+        order = np.argsort(rows.probabilities[is_whole, 0], kind="stable")  # which curves read fast
+        given = rows.probabilities[is_whole][order]
+        predicted = rows.predicted[is_whole][order]
         if not len(given):
             return {}
         drawn: dict[str, list[float]] = {name: [] for name in self._names}
@@ -102,8 +100,7 @@ class ErrorModels:
         """The mean over the models; its interval has the rows' own noise too."""
         if not len(rows) or not all(self._models.values()):
             return {}
-        chosen = _some(len(rows), np.random.default_rng(0))
-        X = self._features(rows.inputs.take(pa.array(chosen)), rows.predicted[chosen])
+        X = self._features(rows.inputs, rows.predicted)
         found = {}
         for name, models in self._models.items():
             means = np.array([model.predict(X).mean() for model in models])
@@ -173,13 +170,6 @@ def _labels(probabilities: np.ndarray, chance: np.random.Generator) -> np.ndarra
     cumulated = probabilities.cumsum(axis=1)
     drawn = chance.random((len(probabilities), 1)) * cumulated[:, -1:]
     return np.minimum((drawn > cumulated).sum(axis=1), probabilities.shape[1] - 1)
-
-
-def _some(rows: int, chance: np.random.Generator) -> np.ndarray:
-    """Places of at most MOST_ROWS rows."""
-    if rows <= MOST_ROWS:
-        return np.arange(rows)
-    return np.sort(chance.choice(rows, MOST_ROWS, replace=False))
 
 
 def _measured(drawn: list[float], rows: int) -> Measured:

@@ -10,7 +10,7 @@ from bakebook.errors import BadInput, did_you_mean
 from bakebook.models.intervals import exact_share
 from bakebook.monitoring import alarm
 from bakebook.monitoring.influence import ERRORS, OTHER, SCORES, Rows, with_right_rows
-from bakebook.monitoring.observations import Observations
+from bakebook.monitoring.observations import Labelled
 from bakebook.monitoring.reference import Reference
 from bakebook.monitoring.results import Criterion, Measured
 from bakebook.params import Threshold
@@ -39,9 +39,9 @@ def thresholds(criteria: Mapping[str, Threshold], reference: Reference) -> dict[
     return found
 
 
-def measured(rows: Observations, names: Mapping[str, float]) -> dict[str, Measured]:
+def measured(rows: Labelled, names: Mapping[str, float]) -> dict[str, Measured]:
     """The scores of the labels of the random sample; nothing without one."""
-    labelled = _labelled(rows)
+    labelled = _of_sample(rows)
     count = len(labelled[0])
     if not count:
         return {}
@@ -76,7 +76,7 @@ def interval_of(name: str, rows: Rows) -> Interval | None:
 
 
 def judged(
-    rows: Observations, reference: Reference, limits: Mapping[str, float], alpha: float
+    rows: Labelled, reference: Reference, limits: Mapping[str, float], alpha: float
 ) -> dict[str, Criterion]:
     """Whether each score of the model that answers now has fallen below its threshold; the
     probability of any wrong alarm is at most `alpha`.
@@ -84,12 +84,12 @@ def judged(
     own = rows.take(rows.model == reference.version)
     known = reference.signature.classes
     windows = []
-    for number in _numbers(own):
-        truth, predicted = _labelled(own.take(own.window == number))
+    for number in range(rows.first, rows.last + 1):
+        truth, predicted = _of_sample(own.take(own.window == number))
         if known is not None:
             truth = np.where(truth < len(known), truth, OTHER)
         windows.append((truth, predicted))
-    before = max(0, int(own.window[0]) - own.begin) if len(own) else 0
+    before = max(0, rows.first - rows.begin)
     found = {}
     for name, limit in limits.items():
         rule = alarm.Rule(name, limit, alpha / len(limits))
@@ -104,11 +104,5 @@ def judged(
     return found
 
 
-def _labelled(rows: Observations) -> Rows:
-    chosen = rows.is_labelled & rows.is_sample
-    return rows.truth[chosen], rows.predicted[chosen]
-
-
-def _numbers(rows: Observations) -> range:
-    """The windows from the first to the last, also those without rows."""
-    return range(int(rows.window[0]), int(rows.window[-1]) + 1) if len(rows) else range(0)
+def _of_sample(rows: Labelled) -> Rows:
+    return rows.truth[rows.is_sample], rows.predicted[rows.is_sample]

@@ -11,7 +11,7 @@ from bakebook import artifacts
 from bakebook.contracts import Metrics, Signature
 from bakebook.errors import BadInput, first_line
 from bakebook.models.runtime import Model
-from bakebook.monitoring.observations import ARROW_TYPES
+from bakebook.monitoring.inputs import ARROW_TYPES
 from bakebook.paths import CHAMPION, METRICS, ONNX, REFERENCE, ROOT, SIGNATURE, TEST
 from bakebook.tables.values import as_text
 

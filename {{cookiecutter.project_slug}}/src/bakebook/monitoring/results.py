@@ -12,7 +12,7 @@ class Measured(Contract):
 
     score: float
     interval: Interval | None = None
-    rows: int  # with a label; of an estimate, all
+    rows: int  # with a label; of an estimate, those that were drawn at random for it
 
 
 class Window(Contract):

@@ -3,9 +3,8 @@ input, under the column's own name.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
-from functools import partial
 from typing import Annotated, Any
 
 from annotated_types import Interval, MaxLen
@@ -15,16 +14,16 @@ from typing_extensions import TypedDict
 
 from bakebook.contracts import Example, Input, Signature
 from bakebook.errors import first_few
+from bakebook.models.meanings import meanings_of
 from bakebook.serving.problems import Fault, WrongRows, wrong
 from bakebook.serving.unfamiliar import Familiar
-from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE, NUMERIC_MARKER, fold
+from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE
 
 Row = dict[str, object]  # the values of one row, by input
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 MOST_FAULTS = 20  # that an answer names
 LARGE_BODY = 64_000  # bytes, from which the fields are counted first
 MOST_LEVELS = 20  # that a description names
-FOLDED = "folded"  # the dtype of texts whose case, accents and blanks mean nothing
 
 
 def without_nul(text: str) -> str:
@@ -77,7 +76,7 @@ class Rows:
         )
         self.names = [column.name for column in signature.inputs]
         self.warnings = Familiar(signature).warnings
-        self._meanings = _meanings(signature)
+        self._meanings = meanings_of(signature)
 
     def read(self, body: bytes) -> tuple[list[Row], bool]:
         """The rows of a JSON object (one) or list (many), and whether it was a list."""
@@ -132,41 +131,6 @@ class Rows:
     def schema(self) -> dict[str, object]:
         """The JSON schema of a row."""
         return self._one.json_schema()
-
-
-def _meanings(signature: Signature) -> dict[str, Callable[[object], object]]:
-    """What a value of an input means where it may be text, or a number that stands for a missing
-    one.
-    """
-    found: dict[str, Callable[[object], object]] = {}
-    for column in signature.inputs:
-        markers = frozenset(signature.reading.of(column.name).missing)
-        numbers = frozenset(float(one) for one in markers if NUMERIC_MARKER.fullmatch(one))
-        if signature.reading.columns[column.name] == FOLDED:
-            found[column.name] = partial(_of_folded, frozenset(map(fold, markers)))
-        elif column.role in ("categorical", "text"):
-            found[column.name] = partial(_of_text, markers)
-        elif column.role == "numeric" and numbers:
-            found[column.name] = partial(_of_number, numbers)
-    return found
-
-
-def _of_text(markers: frozenset[str], value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = value.strip()
-    return None if text in markers else text
-
-
-def _of_folded(markers: frozenset[str], value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    text = fold(value)
-    return None if text in markers else text
-
-
-def _of_number(markers: frozenset[float], value: object) -> object:
-    return None if value in markers else value
 
 
 def describe(column: Input, minimum: object = None, maximum: object = None) -> str:
