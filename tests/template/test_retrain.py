@@ -59,9 +59,17 @@ def setting(project: Path, **values: object) -> None:
 def test_a_fallen_score_retrains_promotes_and_the_service_swaps(
     project: Path, run: Run, environment: dict[str, str], tmp_path: Path
 ) -> None:
+    refused = run(project, "nb", "retrain", "--push")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "error: there is no git remote to push to → git remote add origin URL\n",
+    )
     origin = tmp_path / "origin.git"
     subprocess.run(["git", "init", "--quiet", "--bare", str(origin)], check=True)
     git(project, "remote", "add", "origin", str(origin))
+    refused = run(project, "nb", "retrain", "--push")
+    assert refused.returncode == 2 and "there is no DVC remote to push labels to" in refused.stderr
+    assert story(run, project) == ["promote done"]
     store = ("dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store"))
     assert run(project, *store).returncode == 0
     (project / "notes.txt").write_text("mine", encoding="utf-8")

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -24,16 +25,16 @@ pwd
 echo "$@"
 """
 CRONS = {
-    "0 6 * * *": ["*-*-* 6:0:00 UTC"],
-    "* * * * *": ["*-*-* *:*:00 UTC"],
-    "*/20 8-10 * * *": ["*-*-* 8,9,10:0,20,40:00 UTC"],
-    "30 6 * * 1": ["Mon *-*-* 6:30:00 UTC"],
-    "0 0 * * 7": ["Sun *-*-* 0:0:00 UTC"],
-    "0 0 * * 0-2": ["Sun,Mon,Tue *-*-* 0:0:00 UTC"],
-    "0 0 1,15 jan-mar *": ["*-1,2,3-1,15 0:0:00 UTC"],
-    "0 0 13 * fri": ["*-*-13 0:0:00 UTC", "Fri *-*-* 0:0:00 UTC"],
-    "0 0 */2 * mon": ["Mon *-*-1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31 0:0:00 UTC"],
-    "59 23 29 2 *": ["*-2-29 23:59:00 UTC"],
+    "0 6 * * *": "*-*-* 6:0:00 UTC",
+    "* * * * *": "*-*-* *:*:00 UTC",
+    "*/20 8-10 * * *": "*-*-* 8,9,10:0,20,40:00 UTC",
+    "30 6 * * 1": "Mon *-*-* 6:30:00 UTC",
+    "0 0 * * SUN": "Sun *-*-* 0:0:00 UTC",
+    "0 0 * * 0-2": "Sun,Mon,Tue *-*-* 0:0:00 UTC",
+    "0 0 * * 0-6": "Sun,Mon,Tue,Wed,Thu,Fri,Sat *-*-* 0:0:00 UTC",
+    "0 0 1,15 jan-mar *": "*-1,2,3-1,15 0:0:00 UTC",
+    "0 0 1-31 * *": "*-*-* 0:0:00 UTC",
+    "59 23 29 2 *": "*-2-29 23:59:00 UTC",
 }
 
 
@@ -45,6 +46,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
     nb.parent.mkdir(parents=True)
     nb.write_text(NB, "utf-8")
     nb.chmod(0o755)
+    (root / ".git").mkdir()
     (root / "pyproject.toml").write_text('[project]\nname = "the-wines"\n', "utf-8")
     monkeypatch.setattr(sys, "executable", str(nb.with_name("python")))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
@@ -60,8 +62,7 @@ def test_systemd_gets_the_times_of_cron(expression: str) -> None:
 @pytest.mark.parametrize("expression", CRONS)
 def test_systemd_reads_them_as_cron_does(expression: str) -> None:
     start = datetime(2026, 11, 30, tzinfo=UTC)
-    theirs = sorted({time for text in on_calendar(expression) for time in systemd_times(text, start)})
-    assert theirs[:9] == list(islice(Entry("monitor", expression).times(start), 9))
+    assert systemd_times(on_calendar(expression), start) == list(islice(Entry("monitor", expression).times(start), 9))
 
 
 def systemd_times(calendar: str, start: datetime) -> list[datetime]:
@@ -113,12 +114,13 @@ def test_a_line_of_cron_runs_its_command_in_a_folder_with_an_odd_name(plan: Plan
 def test_only_retrainings_are_pushed(plan: Plan) -> None:
     assert program(MONITOR, push=True)[1:] == ["monitor"]
     assert program(RETRAIN, push=True)[1:] == ["retrain", "--push"]
-    pushed = Plan(plan.root, plan.entries, push=True)
-    for name, place in {"compose": "deploy/schedule.yaml", "airflow": "deploy/airflow/the_wines.py"}.items():
-        writing.write(name, plan)
-        assert "--push" not in (plan.root / place).read_text("utf-8")
-        writing.write(name, pushed)
-        assert "--push" in (plan.root / place).read_text("utf-8")
+    pushed = replace(plan, push=True)
+    place = plan.root / "deploy/airflow/the_wines.py"
+    for one in (plan, pushed):
+        writing.write("airflow", one)
+        assert ("nb retrain --push" in place.read_text("utf-8")) == one.push
+    with pytest.raises(BadInput, match="no credentials to push"):
+        writing.write("compose", pushed)
 
 
 @pytest.mark.parametrize("name", writing.SCHEDULERS)
@@ -131,7 +133,7 @@ def test_a_file_that_a_person_edited_is_not_written_over(plan: Plan, name: str) 
     edited.write_text(f"{before[edited].decode()}# and mine\n", "utf-8")
     before[edited] = edited.read_bytes()
     with pytest.raises(BadInput, match="was edited"):
-        writing.write(name, Plan(plan.root, [Entry("monitor", "7 7 * * *")], push=False))
+        writing.write(name, replace(plan, entries=[Entry("monitor", "7 7 * * *")]))
     assert {path: path.read_bytes() for path in written} == before
 
 
@@ -143,9 +145,33 @@ def test_no_mark_for_a_word_is_left_in_a_file(plan: Plan, name: str) -> None:
 
 def test_what_is_not_scheduled_any_more_is_removed(plan: Plan) -> None:
     writing.write("github", plan)
-    lines = writing.write("github", Plan(plan.root, [MONITOR], push=False))
+    lines = writing.write("github", replace(plan, entries=[MONITOR]))
     assert lines[:2] == ["removed .github/workflows/retrain.yaml", "wrote .github/workflows/monitor.yaml"]
     assert not (plan.root / ".github/workflows/retrain.yaml").exists()
+
+
+def test_when_nothing_is_scheduled_any_more_everything_is_removed(plan: Plan, tmp_path: Path) -> None:
+    nothing = replace(plan, entries=[])
+    for name in writing.SCHEDULERS:
+        writing.write(name, plan)
+    assert len(writing.overview(nothing)) == 1 + len(writing.SCHEDULERS)
+    for name in writing.SCHEDULERS:
+        lines = writing.write(name, nothing)
+        assert lines and all(line.startswith(("removed ", "next: systemctl --user stop ")) for line in lines)
+        with pytest.raises(BadInput, match="schedules no command"):
+            writing.write(name, nothing)
+    assert writing.overview(nothing) == ["nothing is scheduled"]
+
+
+def test_a_project_that_a_scheduler_cannot_run_is_refused(plan: Plan, tmp_path: Path) -> None:
+    (plan.root / ".git").rmdir()
+    with pytest.raises(BadInput, match=r"the folder \.git"):
+        writing.write("compose", plan)
+    subprocess.run(["git", "init", "--quiet", str(plan.root.parent)], check=True)
+    for name in ("github", "gitlab"):
+        with pytest.raises(BadInput, match="top folder"):
+            writing.write(name, plan)
+    assert len(writing.overview(plan)) == 2
 
 
 def test_units_of_another_project_of_that_name_stay(plan: Plan, tmp_path: Path) -> None:
@@ -157,9 +183,12 @@ def test_units_of_another_project_of_that_name_stay(plan: Plan, tmp_path: Path) 
 
 
 def test_a_file_that_says_something_else_is_named(plan: Plan) -> None:
-    writing.write("github", Plan(plan.root, plan.entries, push=True))
+    writing.write("github", plan)
+    writing.write("systemd", replace(plan, push=True))
     first, second = writing.overview(plan)
     assert re.fullmatch(r"nb monitor: at 06:00 every day \(UTC\), next \d{4}-\d\d-\d\d 06:00", first)
     assert re.fullmatch(r"nb retrain: at 06:30 on Monday \(UTC\), next \d{4}-\d\d-\d\d 06:30", second)
-    later = Plan(plan.root, [Entry("monitor", "5 6 * * *")], push=False)
-    assert writing.overview(later)[1:] == [".github/workflows/monitor.yaml says something else: nb schedule github"]
+    later = replace(plan, entries=[MONITOR, Entry("retrain", "5 6 * * *")])
+    by_systemd, by_github = writing.overview(later)[2:]
+    assert by_systemd.endswith("the-wines-retrain.timer says something else: nb schedule systemd --push")
+    assert by_github == ".github/workflows/retrain.yaml says something else: nb schedule github"

@@ -28,16 +28,17 @@ def schedule(
     with reported():
         from bakebook.contract.check import settings
         from bakebook.contract.project import load
-        from bakebook.contract.schedule import SCHEDULE, check_schedule
+        from bakebook.contract.schedule import SCHEDULE, check_schedule, entries
         from bakebook.lifecycle.schedule import cron, waiting, writing
+        from bakebook.lifecycle.schedule.plan import Plan
 
         project = load(ROOT)
         end_with([str(one) for one in (*settings(project, SCHEDULE), *check_schedule(project))])
-        plan = writing.planned(project, push=push)
+        plan = Plan(project.root, entries(project), push)
         if scheduler == RUN:
-            waiting.wait_and_run(plan)
+            waiting.wait_and_run(writing.required(plan))
         elif scheduler == CRON:
-            typer.echo("\n".join(cron.lines(plan)))
+            typer.echo("\n".join(cron.lines(writing.required(plan))))
         elif scheduler == "":
             typer.echo("\n".join(writing.overview(plan)))
         elif scheduler in writing.SCHEDULERS:

@@ -17,8 +17,13 @@ from bakebook.params import Scheduled
 
 SCHEDULE = "schedule"
 COMMANDS: tuple[Scheduled, ...] = get_args(Scheduled)
-# Five fields of numbers, names, lists, ranges and steps: not every scheduler knows L, # and @daily
-FIELDS = re.compile(r"[\d*/,-]+( [\d*/,-]+){2}( ([\d*/,-]|[A-Za-z]{3})+){2}")
+# What cron, systemd, GitHub, GitLab and Airflow read alike: *, */5, or a list of values and ranges
+STEP = r"\*(/\d+)?"
+VALUE = r"(\d+|[A-Za-z]{3})"
+RANGE = rf"{VALUE}(-{VALUE}(/\d+)?)?"
+FIELD = re.compile(rf"{STEP}|{RANGE}(,{RANGE})*")
+SUNDAY = re.compile(r"\b7\b")
+FIELDS = 5
 EXAMPLE = "write minute, hour, day, month and weekday, like '0 6 * * *', or '' for never"
 LOOKED_AT = 400  # starts of a command that must not be those of the other
 MINUTE = timedelta(minutes=1)
@@ -52,8 +57,8 @@ def check_schedule(project: Project) -> Faults:
     for name, text in known.items():
         if reason := _reason(text):
             faulty = True
-            what = f"{SCHEDULE}.{name} is '{text}', which is no cron expression ({reason})"
-            yield Fault(place(values, name), what, EXAMPLE)
+            what = f"{SCHEDULE}.{name} is '{text}', no cron expression for every scheduler"
+            yield Fault(place(values, name), f"{what} ({reason})", EXAMPLE)
     if len(known) == len(COMMANDS) and not faulty:
         monitor, retrain = (Entry(name, known[name]) for name in COMMANDS)
         yield from _meeting(values, monitor, retrain)
@@ -67,15 +72,22 @@ def _reason(text: str) -> str:
         return str(error).lower()
     except StopIteration:
         return "there is no such day"
-    if not FIELDS.fullmatch(text):
-        return "only numbers, names of months and days, and * , - / between single spaces"
+    fields = text.split(" ")
+    if len(fields) != FIELDS or not all(map(FIELD.fullmatch, fields)):
+        return "a field is *, */5, or a list of values and ranges, and one space is between fields"
+    day, weekday = fields[2], fields[4]
+    if SUNDAY.search(weekday.partition("/")[0]):
+        return "some schedulers know Sunday as 0 or SUN only"
+    if "*" not in (day, weekday):
+        return "schedulers read a day together with a weekday differently: one of them must be *"
     return ""
 
 
 def _meeting(values: object, monitor: Entry, retrain: Entry) -> Faults:
-    for time in islice(retrain.times(datetime.now(UTC)), LOOKED_AT):
-        if next(monitor.times(time - MINUTE)) == time:
-            what = f"both commands start at {time:%Y-%m-%d %H:%M}, and one of them would fail"
-            remedy = "choose another minute for one; nb retrain does what nb monitor does, too"
-            yield Fault(place(values, retrain.command), what, remedy)
-            return
+    for one, other in ((monitor, retrain), (retrain, monitor)):
+        for time in islice(one.times(datetime.now(UTC)), LOOKED_AT):
+            if next(other.times(time - MINUTE), None) == time:
+                what = f"both commands start at {time:%Y-%m-%d %H:%M}, and one of them would fail"
+                remedy = "choose another minute for one; nb retrain does what nb monitor does, too"
+                yield Fault(place(values, retrain.command), what, remedy)
+                return

@@ -103,6 +103,14 @@ def _run(folder: Path, environment: Mapping[str, str], *command: str) -> str:
     return stdout.strip()
 
 
+def has_default_remote(root: Path) -> bool:
+    """Whether DVC knows where to push to."""
+    try:
+        return bool(_run(root, os.environ, *DVC, "config", "core.remote"))
+    except Failure:
+        return False
+
+
 def located(program: str, environment: Mapping[str, str]) -> str:
     """Where a program is in the PATH of an environment, which Windows does not look at."""
     return shutil.which(program, path=environment.get("PATH")) or program
@@ -132,8 +140,14 @@ def _failure(command: tuple[str, ...], stderr: str, exit_code: int) -> Failure:
     what, _, remedy = said[-1].partition(" → ") if said else ("", "", "")
     if not what:
         errors = [line for line in lines if line.startswith(("ERROR", "fatal"))]
-        what = f"{' '.join(command[:2])}: {first_line(errors[-1] if errors else stderr)}"
+        reason = first_line(errors[-1] if errors else stderr) if stderr.strip() else ""
+        what = f"{' '.join(_known(command)[:2])}: {reason or f'it ended with {exit_code}'}"
     return FAILURES.get(exit_code, BadInput)(what, remedy)
+
+
+def _known(command: tuple[str, ...]) -> tuple[str, ...]:
+    """The command by the name that people know."""
+    return ("dvc", *command[len(DVC) :]) if command[: len(DVC)] == DVC else command
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from bakebook.database.locks import RETRAINING, alone
 from bakebook.database.store import Store
 from bakebook.datasets import export
 from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, Unreachable
+from bakebook.git import git
 from bakebook.lifecycle import audit
 from bakebook.lifecycle.audit import Decision
-from bakebook.lifecycle.clone import DVC, Clone, cloned, of_project
+from bakebook.lifecycle.clone import DVC, Clone, cloned, has_default_remote, of_project
 from bakebook.lifecycle.monitoring import look
 from bakebook.lifecycle.trust import RULES, Trusted, trusted
 from bakebook.monitoring.report import alarm, verdict
@@ -34,6 +35,7 @@ from bakebook.tracking.registry import SHORT
 DEFAULTS = {"min_labels": 50, "cooldown": 1, "on_drift": False, "rules": list(RULES)}
 DRIFT = "outputs or inputs are distributed differently than in the training"
 BRANCH = "retrain"  # the begin of a branch's name, and where commits are that are on no branch
+ORIGIN = "origin"
 HIDDEN = "refs/bakebook/retrain"
 OF_FILES = (Failure, BadInput, CheckFailed)  # whose remedies are about files of the clone
 BY_HAND = "the same by hand: nb db export, nb data feedback, dvc repro"
@@ -78,6 +80,8 @@ def retrain(project: Project, store: Store, settings: Settings, wish: Wish) -> l
     as `look` does. The person's files stay as they are, however it ends.
     """
     audit.prepare(store)
+    if wish.push:
+        _require_remotes(project)
     with stoppable(), alone(store, RETRAINING):
         clones.remove(project.root, project.root / FOLDER)
         found = look(project, store, settings, is_told=not wish.is_dry)
@@ -91,6 +95,15 @@ def retrain(project: Project, store: Store, settings: Settings, wish: Wish) -> l
         if wish.is_dry:
             return [f"{reason}: nb retrain would learn from {lesson.labels}"]
         return _retrain(project, store, settings, wish, lesson)
+
+
+def _require_remotes(project: Project) -> None:
+    """Raises BadInput where a branch, or its data, cannot be pushed."""
+    if not git(project.root, "remote", "get-url", ORIGIN):
+        raise BadInput("there is no git remote to push to", f"git remote add {ORIGIN} URL")
+    if not has_default_remote(project.root):
+        what = "there is no DVC remote to push labels to"
+        raise BadInput(what, "dvc remote add --default NAME URL, or leave out --push")
 
 
 def _reason(found: Monitoring, *, on_drift: bool) -> str:
@@ -195,7 +208,7 @@ def _push(clone: Clone, branch: str) -> None:
     """Data first, so that who fetches the branch finds them."""
     try:
         clone.run(*DVC, "push", "--quiet")
-        clone.run("git", "-C", str(clone.origin), "push", "--quiet", "origin", branch)
+        clone.run("git", "-C", str(clone.origin), "push", "--quiet", ORIGIN, branch)
     except Failure as error:
         what = f"the new model is promoted, but {branch} was not pushed ({error.what})"
         remedy = f"git switch {branch}, dvc push, git push origin {branch}"

@@ -5,12 +5,17 @@ a retraining learnt from is pushed.
 from pathlib import Path
 
 from bakebook.contract.schedule import Entry
+from bakebook.errors import BadInput
+from bakebook.git import git
 from bakebook.lifecycle.schedule.plan import RETRAIN, Plan, Scheduler, arguments, filled
 
 WORKFLOWS = Path(".github") / "workflows"
 JOBS = Path(".gitlab") / "schedule.yml"
 PIPELINE = ".gitlab-ci.yml"
-VARIABLES = "DATABASE_URL, MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
+VARIABLES = (
+    "DATABASE_URL, MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD"
+    " (and NB_WEBHOOK)"
+)
 
 
 def _words(entry: Entry) -> dict[str, str]:
@@ -24,7 +29,15 @@ def _words(entry: Entry) -> dict[str, str]:
     }
 
 
+def _require_top(plan: Plan) -> None:
+    """Raises BadInput for a project in a subfolder of its repository."""
+    if git(plan.root, "rev-parse", "--show-prefix"):
+        what = "CI services read their files in the top folder of a repository, and not here"
+        raise BadInput(what, "nb schedule cron, or a job of your own")
+
+
 def _github_files(plan: Plan) -> dict[Path, str]:
+    _require_top(plan)
     folder = plan.root / WORKFLOWS
     return {
         folder / f"{entry.command}.yaml": filled("github.yaml", _words(entry))
@@ -41,17 +54,23 @@ def _github_steps(plan: Plan) -> list[str]:
 
 
 def _gitlab_files(plan: Plan) -> dict[Path, str]:
+    _require_top(plan)
     jobs = [filled("gitlab.yaml", _words(entry)) for entry in plan.entries]
     return {plan.root / JOBS: "\n".join(jobs)}
 
 
 def _gitlab_steps(plan: Plan) -> list[str]:
-    steps = [f"Settings > CI/CD > Variables: {VARIABLES}"]
+    steps = [
+        f"Settings > CI/CD > Variables: {VARIABLES}, each protected and in environment schedule"
+    ]
     if any(entry.command == RETRAIN for entry in plan.entries):
         steps.append("Settings > CI/CD > Job token permissions: allow Git push requests")
     pipeline = plan.root / PIPELINE
-    if not (pipeline.is_file() and JOBS.as_posix() in pipeline.read_text(encoding="utf-8")):
+    if not (pipeline.is_file() and JOBS.as_posix() in pipeline.read_text("utf-8", "replace")):
         steps.append(f"add to {PIPELINE}: include: {JOBS.as_posix()}")
+    steps.append(
+        "delete earlier schedules of these two: glab schedule list, glab schedule delete ID"
+    )
     for entry in plan.entries:
         steps.append(
             f'glab schedule create --cron "{entry.cron}" --ref main'

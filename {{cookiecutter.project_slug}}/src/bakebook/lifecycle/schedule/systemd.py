@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,14 +10,17 @@ from pathlib import Path
 from cronsim import CronSim
 
 from bakebook.errors import BadInput
-from bakebook.lifecycle.schedule.plan import Plan, Scheduler, filled, program
+from bakebook.lifecycle.schedule.plan import RETRAIN, Plan, Scheduler, filled, program
 
-DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")  # cron's 0 to 7
+DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+AFTER = "\nAfter={name}-monitor.service"  # both may start when a machine does
 UNSAFE = re.compile(r"""['"$\\]""")
 ANY = CronSim("* * * * *", datetime.now(UTC))
 
 
 def _files(plan: Plan) -> dict[Path, str]:
+    if sys.platform != "linux":
+        raise BadInput("there is no systemd on this system", "nb schedule run")
     found = {}
     for entry in plan.entries:
         command = program(entry, push=plan.push)
@@ -25,7 +29,8 @@ def _files(plan: Plan) -> dict[Path, str]:
             "command": entry.command,
             "folder": _escaped(str(plan.root)),
             "program": _quoted(command),
-            "times": "\n".join(f"OnCalendar={one}" for one in on_calendar(entry.cron)),
+            "time": on_calendar(entry.cron),
+            "after": AFTER.format(name=plan.name) if entry.command == RETRAIN else "",
         }
         for kind in ("service", "timer"):
             path = _folder() / f"{plan.name}-{entry.command}.{kind}"
@@ -38,13 +43,16 @@ def _steps(plan: Plan) -> list[str]:
     return [
         "systemctl --user daemon-reload",
         f"systemctl --user enable --now {timers}",
-        "loginctl enable-linger, if they shall run while you are logged out",
+        "loginctl enable-linger, if they should also run while you are logged out",
     ]
 
 
 def _folder() -> Path:
     """Where systemd finds the units of a user."""
-    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    try:
+        base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    except RuntimeError:
+        raise BadInput("this user has no home folder for units", "nb schedule cron") from None
     return Path(base) / "systemd" / "user"
 
 
@@ -60,8 +68,8 @@ def _quoted(command: Sequence[str]) -> str:
     return " ".join(f'"{_escaped(word)}"' for word in command)
 
 
-def on_calendar(cron: str) -> list[str]:
-    """systemd's calendar expressions; two where cron's day and weekday are alternatives."""
+def on_calendar(cron: str) -> str:
+    """The calendar expression of systemd that means the same."""
     found = CronSim(cron, datetime.now(UTC))
     hours = _listed(found.hours, ANY.hours)
     minutes = _listed(found.minutes, ANY.minutes)
@@ -69,11 +77,9 @@ def on_calendar(cron: str) -> list[str]:
     months = _listed(found.months, ANY.months)
     days = _listed(found.days, ANY.days)
     if found.weekdays == ANY.weekdays:
-        return [f"*-{months}-{days} {time}"]
+        return f"*-{months}-{days} {time}"
     weekdays = ",".join(name for number, name in enumerate(DAYS) if number in found.weekdays)
-    if days != "*" and not found.day_and:
-        return [f"*-{months}-{days} {time}", f"{weekdays} *-{months}-* {time}"]
-    return [f"{weekdays} *-{months}-{days} {time}"]
+    return f"{weekdays} *-{months}-{days} {time}"
 
 
 def _listed(numbers: Set[int], all_: Set[int]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from bakebook.errors import Interrupted
+from bakebook.errors import Interrupted, first_line
 from bakebook.lifecycle.schedule.plan import Plan, program
 from bakebook.runner.processes import stoppable
 
@@ -22,7 +22,7 @@ def wait_and_run(plan: Plan) -> NoReturn:
         with stoppable():
             _go_on(plan)
     except Interrupted as error:
-        error.remedy = "nb schedule run goes on"
+        error.remedy = "nb schedule run starts again"
         raise
 
 
@@ -34,8 +34,7 @@ def _go_on(plan: Plan) -> NoReturn:
         _say(f"nb {entry.command} runs next, at {due[entry]:%Y-%m-%d %H:%M} UTC")
         _wait_until(due[entry])
         last[entry] = datetime.now(UTC)
-        code = _run(program(entry, push=plan.push))
-        _say(f"nb {entry.command} ended with {code}")
+        _say(f"nb {entry.command} {_run(program(entry, push=plan.push))}")
 
 
 def _wait_until(moment: datetime) -> None:
@@ -43,10 +42,15 @@ def _wait_until(moment: datetime) -> None:
         time.sleep(min(left, NAP_S))
 
 
-def _run(command: Sequence[str]) -> int:
-    with subprocess.Popen(command) as process:
+def _run(command: Sequence[str]) -> str:
+    """How the command ended."""
+    try:
+        process = subprocess.Popen(command)
+    except OSError as error:  # uv sync may be at work
+        return f"did not start ({first_line(error)})"
+    with process:
         try:
-            return process.wait()
+            return f"ended with {process.wait()}"
         except BaseException:  # a signal
             process.terminate()
             process.wait()
