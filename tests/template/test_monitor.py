@@ -40,6 +40,17 @@ def status(project: Path) -> str:
     return subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
 
 
+WINDOWS = """
+import json
+from mlflow import MlflowClient
+
+client = MlflowClient("sqlite:///mlflow.db")
+experiment = client.get_experiment_by_name("wine-cultivars-monitor")
+runs = client.search_runs([experiment.experiment_id], order_by=["start_time"])
+print(json.dumps([{"start": run.data.tags["window"][:19], "figures": run.data.metrics} for run in runs]))
+"""
+
+
 class Hook(ThreadingHTTPServer):
     """A webhook that answers with the next of `answers`, and 200 after the last; None is no answer."""
 
@@ -77,6 +88,28 @@ def hook() -> Iterator[Hook]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+def in_mlflow(project: Path, run: Run) -> list[dict[str, Any]]:
+    """The windows that MLflow has, the oldest first."""
+    done = run(project, "python", "-c", WINDOWS)
+    assert done.returncode == 0, done.stderr
+    windows: list[dict[str, Any]] = json.loads(done.stdout)
+    return windows
+
+
+def test_each_window_is_one_run_of_mlflow_with_the_figures_of_the_last_look(project: Path, run: Run) -> None:
+    for first_changed, code in ((6, 0), (3, 3)):
+        (project / "service/service.db").unlink(missing_ok=True)
+        traffic(run, project, months=6, first_changed=first_changed)
+        assert run(project, "nb", "monitor").returncode == code
+        windows = found(project)["windows"]
+        assert len(windows) > 5
+        for window, one in zip(windows, in_mlflow(project, run), strict=True):
+            assert one["start"] == window["start"].removesuffix("Z")
+            for kind in ("measured", "estimated"):
+                assert one["figures"][f"{kind}.f1_macro"] == window[kind]["f1_macro"]["score"]
+            assert one["figures"]["predictions"] == window["predictions"]
 
 
 def test_without_a_prediction_it_says_so_and_makes_no_git_change(project: Path, run: Run) -> None:

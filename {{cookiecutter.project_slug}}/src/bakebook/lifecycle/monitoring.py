@@ -13,18 +13,20 @@ from bakebook.contract.project import Project
 from bakebook.contracts import Signature, as_json
 from bakebook.database.locks import MONITORING, alone
 from bakebook.database.store import Store
-from bakebook.errors import BadInput, CheckFailed, Unreachable
+from bakebook.errors import BadInput, CheckFailed, NoSpace, Unreachable
 from bakebook.files import read_pyproject
 from bakebook.lifecycle import alerts, audit
 from bakebook.lifecycle.audit import Decision
 from bakebook.monitoring.chart import chart
 from bakebook.monitoring.report import alarm, facts, verdict
-from bakebook.monitoring.results import Monitoring
+from bakebook.monitoring.results import Monitoring, Window
 from bakebook.paths import CHAMPION, COLUMNS, METRICS, MONITOR, ONNX, REFERENCE, ROOT, SIGNATURE
 from bakebook.runner.run import run_command
 from bakebook.serving.registries import Champion, NoChampion
 from bakebook.serving.sources import champion_of, follows_champion
 from bakebook.settings import Settings
+from bakebook.tracking.store import Store as TrackingStore
+from bakebook.tracking.watched import Watched, log_windows
 
 MARK = "mark"  # a file beside those of the champion: which one it is
 REMEDY = "reports/monitor.html shows why; train a better model, then nb promote"
@@ -44,9 +46,36 @@ def monitor(project: Project, store: Store, settings: Settings) -> list[str]:
     Raises CheckFailed while there is an alarm, and as `look` does.
     """
     found = look(project, store, settings)
+    _log(TrackingStore(project.root), found)
     if found.alarms:
         raise CheckFailed(alarm(found), REMEDY)
     return [verdict(found), *facts(found)]
+
+
+def _log(store: TrackingStore, found: Monitoring) -> None:
+    """Puts the windows into MLflow, where there is a store; what the monitor is for goes on
+    without.
+    """
+    if not found.windows or store.is_empty:
+        return
+    try:
+        log_windows(store, [_watched(window) for window in found.windows])
+    except (Unreachable, NoSpace) as error:
+        print(f"note: MLflow does not have the windows ({error.what})", file=sys.stderr)
+
+
+def _watched(window: Window) -> Watched:
+    figures: dict[str, float] = {
+        "predictions": window.predictions,
+        "labels": window.labels,
+        "unfamiliar": window.unfamiliar,
+    }
+    for kind in ("measured", "estimated"):
+        for name, one in getattr(window, kind).items():
+            figures[f"{kind}.{name}"] = one.score
+    if window.latency_ms is not None:
+        figures["latency_ms"] = window.latency_ms
+    return Watched(window.start.replace(tzinfo=UTC), window.models, figures)
 
 
 def look(project: Project, store: Store, settings: Settings, *, is_told: bool = True) -> Monitoring:

@@ -126,17 +126,20 @@ class Store:
             sentence = f"{what}: MLflow at {self.shown} cannot record ({reason})"
             raise failure(sentence, f"fix the store, then {again}") from error
 
-    def experiment_id(self) -> str:
-        """The experiment, which is created when it does not exist."""
+    def experiment_id(self, suffix: str = "") -> str:
+        """The experiment, or one with another end of the name, which is created when it does not
+        exist.
+        """
+        name = self.experiment + suffix
         if not self.uri.startswith(SQLITE):
-            return self._found_or_created(artifacts=None)
+            return self._found_or_created(name, artifacts=None)
         from filelock import FileLock
 
         file = Path(self.uri.removeprefix(SQLITE))
         with FileLock(file.with_name(f"{file.name}.lock"), timeout=LOCK_TIMEOUT_S):
             if not file.exists():
                 self._create_file()
-            return self._found_or_created(ARTIFACTS)
+            return self._found_or_created(name, ARTIFACTS)
 
     def _create_file(self) -> None:
         """Creates the SQLite file, as MLflow's server does: with its own experiment, `Default`,
@@ -147,16 +150,16 @@ class Store:
 
         SqlAlchemyStore(self.uri, ARTIFACTS)
 
-    def _found_or_created(self, artifacts: str | None) -> str:
+    def _found_or_created(self, name: str, artifacts: str | None) -> str:
         from mlflow.exceptions import MlflowException
 
-        found: Any = self.client.get_experiment_by_name(self.experiment)
+        found: Any = self.client.get_experiment_by_name(name)
         if found:
             return found.experiment_id
         try:
-            return self.client.create_experiment(self.experiment, artifacts, EXPERIMENT_TAGS)
+            return self.client.create_experiment(name, artifacts, EXPERIMENT_TAGS)
         except MlflowException:  # another pipeline was faster
-            found = self.client.get_experiment_by_name(self.experiment)
+            found = self.client.get_experiment_by_name(name)
             return found.experiment_id
 
 
