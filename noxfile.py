@@ -127,6 +127,12 @@ def monitoring(session: nox.Session) -> None:
 
 
 @nox.session
+def estimates(session: nox.Session) -> None:
+    """How near estimated scores are to the true ones where inputs move: the table of docs/guide.md."""
+    in_demo_environment(session, "benchmarks/estimates.py")
+
+
+@nox.session
 def loop(session: nox.Session) -> None:
     """When `nb monitor` and its peers would retrain, over simulated years: the table of docs/guide.md."""
     in_demo_environment(session, "benchmarks/loop.py")

@@ -224,6 +224,7 @@ def test_what_a_tag_deploys_answers_and_loses_nothing_when_each_container_is_res
     assert [one["name"] for one in service.ask("/model", **token).json["derived"]] == [OWN_COLUMN]
     assert until(lambda: "monitor_timestamp_seconds" in reports(service, token), PATIENCE)
     assert "promote" in deployed.in_schedule("nb", "audit")
+    assert "mark" in deployed.in_schedule("ls", ".dvc/tmp/nb/champion").split()  # what it compares with
 
     for name in SERVICES:
         before = {one["id"] for one in predictions(service, token)}

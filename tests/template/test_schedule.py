@@ -112,7 +112,11 @@ def test_each_line_of_a_scheduled_job_runs_in_a_clone(
     assert (done.returncode, done.stdout) == (2, "DATABASE_URL or MLFLOW_TRACKING_URI is not set\n")
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", str(fallen), str(clone)], check=True)
-    variables = {
+    model = {"NB_MODEL": "models:/wine-cultivars@champion"}
+    assert of_github["env"].items() >= model.items()
+    of_gitlab = yaml.safe_load((fallen / ".gitlab/schedule.yml").read_text("utf-8"))["monitor"]
+    assert of_gitlab["variables"].items() >= model.items()
+    variables = model | {
         "DATABASE_URL": f"sqlite:///{fallen}/service/service.db",
         "MLFLOW_TRACKING_URI": f"sqlite:///{fallen}/mlflow.db",
     }

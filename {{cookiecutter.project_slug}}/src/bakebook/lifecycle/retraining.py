@@ -16,6 +16,7 @@ from bakebook.database.locks import RETRAINING, alone
 from bakebook.database.store import Store
 from bakebook.datasets import export
 from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, Unreachable
+from bakebook.files import read_pyproject
 from bakebook.git import git
 from bakebook.lifecycle import audit
 from bakebook.lifecycle.audit import Decision
@@ -28,6 +29,7 @@ from bakebook.params import Rule
 from bakebook.paths import CHAMPION, RETRAINING as FOLDER, ROOT, SIGNATURE
 from bakebook.runner import clones
 from bakebook.runner.processes import stoppable
+from bakebook.serving.sources import follows_champion
 from bakebook.settings import Settings
 from bakebook.tracking.registry import SHORT
 
@@ -89,6 +91,10 @@ def retrain(project: Project, store: Store, settings: Settings, wish: Wish) -> l
         reason = _reason(found, on_drift=rules["on_drift"])
         if not reason:
             return [verdict(found), "nothing to do"]
+        if not follows_champion(settings):
+            name = read_pyproject(project.root, "project", "name")
+            what = "with an MLflow server, NB_MODEL must name the model that a new one replaces"
+            raise BadInput(what, f"NB_MODEL=models:/{name}@champion nb retrain")
         lesson = _lesson(project, store, found, reason, rules["rules"])
         if hindrance := _hindrance(store, found, lesson, rules):
             return [f"{reason}, but it is too early to retrain: {hindrance}"]

@@ -18,9 +18,10 @@ VARIABLES = (
 )
 
 
-def _words(entry: Entry) -> dict[str, str]:
+def _words(plan: Plan, entry: Entry) -> dict[str, str]:
     pushes = entry.command == RETRAIN
     return {
+        "project": plan.name,
         "command": entry.command,
         "cron": entry.cron,
         "access": "write  # for the branch that it pushes" if pushes else "read",
@@ -40,7 +41,7 @@ def _github_files(plan: Plan) -> dict[Path, str]:
     _require_top(plan)
     folder = plan.root / WORKFLOWS
     return {
-        folder / f"{entry.command}.yaml": filled("github.yaml", _words(entry))
+        folder / f"{entry.command}.yaml": filled("github.yaml", _words(plan, entry))
         for entry in plan.entries
     }
 
@@ -55,7 +56,7 @@ def _github_steps(plan: Plan) -> list[str]:
 
 def _gitlab_files(plan: Plan) -> dict[Path, str]:
     _require_top(plan)
-    jobs = [filled("gitlab.yaml", _words(entry)) for entry in plan.entries]
+    jobs = [filled("gitlab.yaml", _words(plan, entry)) for entry in plan.entries]
     return {plan.root / JOBS: "\n".join(jobs)}
 
 
