@@ -209,6 +209,9 @@ def test_the_same_with_postgresql_and_a_server_that_is_away_in_between(
     assert away.returncode == 4 and "does not answer" in away.stderr.splitlines()[-1]
     with mlflow_server(place, environment) as server:
         now = there | {"MLFLOW_TRACKING_URI": server}
+        unnamed = run(project, "nb", "retrain", **now | {"NB_MODEL": ""})
+        assert unnamed.returncode == 2
+        assert unnamed.stderr.splitlines()[-1].endswith("→ NB_MODEL=models:/wine-cultivars@champion nb retrain")
         done = run(project, "nb", "retrain", **now)
         assert done.returncode == 0, done.stderr
         assert run(project, "nb", "retrain", **now).stdout.splitlines()[-1] == "nothing to do"
