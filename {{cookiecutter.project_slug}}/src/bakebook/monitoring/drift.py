@@ -10,7 +10,6 @@ import pyarrow as pa
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from threadpoolctl import threadpool_limits
 
 from bakebook.contracts import Input, Signature
 from bakebook.monitoring.features import features
@@ -78,8 +77,7 @@ def _together(
     y = np.repeat([0, 1], [len(usual), len(present)])
     model = HistGradientBoostingClassifier(max_iter=TREES, random_state=0, early_stopping=False)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    with threadpool_limits(1):  # with more, it waits long for the processes beside it
-        told = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
+    told = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
     test = stats.mannwhitneyu(told[y == 1], told[y == 0], alternative="greater")
     area = test.statistic / (len(usual) * len(present))
     distance = max(0.0, 2 * area - 1)

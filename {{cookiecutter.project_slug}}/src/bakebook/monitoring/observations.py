@@ -92,7 +92,7 @@ def read(store: Store, signature: Signature, version: str, window: Window, most:
     `version`. Raises Unreachable.
     """
     with answering(), store.engine.begin() as connection:
-        if not store.is_embedded:  # which allows a callers' statement two seconds
+        if not store.is_embedded:  # else a statement may take two seconds
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         found = spans(connection, window, most)
         if not found:
@@ -107,12 +107,10 @@ def read(store: Store, signature: Signature, version: str, window: Window, most:
 
 def none(signature: Signature) -> Stored:
     """No prediction."""
-    return Stored((), _no_labels(signature), ())
-
-
-def _no_labels(signature: Signature) -> Labelled:
     nothing = np.array([], int)
-    return Labelled(nothing, nothing, nothing, nothing, nothing.astype(bool), signature.classes)
+    is_sample = np.array([], bool)
+    labelled = Labelled(nothing, nothing, nothing, nothing, is_sample, signature.classes)
+    return Stored((), labelled, ())
 
 
 def _labelled(

@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from bakebook import settings
 from bakebook.database.store import VERSION, Store
 from bakebook.errors import BadInput
 from bakebook.monitoring import estimated, observations, performance
 from bakebook.monitoring.drift import FEWEST_ROWS, drift
-from bakebook.monitoring.observations import Labelled, Observations
+from bakebook.monitoring.observations import Labelled, Observations, Stored
 from bakebook.monitoring.quality import quality
 from bakebook.monitoring.reference import Reference
 from bakebook.monitoring.results import Measured, Monitoring, Window
@@ -56,6 +57,13 @@ def watch(
         found = observations.none(reference.signature)
         if store:
             found = observations.read(store, reference.signature, reference.version, window, most)
+    with threadpool_limits(1):  # with more, models wait long for the processes beside them
+        return _seen(found, reference, limits, alpha)
+
+
+def _seen(
+    found: Stored, reference: Reference, limits: Mapping[str, float], alpha: float
+) -> Monitoring:
     judged = performance.judged(found.labelled, reference, limits, alpha)
     if not found.spans:
         return Monitoring(model=reference.version, alpha=alpha, criteria=judged)
