@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -127,7 +128,15 @@ class Deployed:
         return self.engine("compose", *self.files, *arguments, cwd=self.project)
 
     def in_schedule(self, *command: str) -> str:
-        return self.compose("exec", "-T", SCHEDULE, *command)
+        """What a command prints there. While the monitor runs, it is told to wait, and waits."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.compose("exec", "-T", SCHEDULE, *command)
+            except AssertionError as error:
+                if "wait until it has finished" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(5)
 
     def is_well(self) -> bool:
         states = [
