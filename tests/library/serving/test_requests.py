@@ -110,6 +110,45 @@ def test_each_wrong_value_is_named_once() -> None:
     assert "a valid boolean, or a valid integer" in refused.value.faults[1].reason
 
 
+def test_of_many_wrong_rows_the_first_is_named() -> None:
+    with pytest.raises(WrongRows) as refused:
+        Rows(PLAIN, most=10_000).read(b"[" + b",".join([b"{}"] * 10_000) + b"]")
+    assert [fault.where for fault in refused.value.faults] == [[0, "size"], [0, "noise"], [0, "colour"]]
+
+
+MANY_FIELDS = {
+    "given twice": [b'"smell":1'] * 100_000,
+    "a row has 100000 fields, which should be 3": [b'"f%d":1' % number for number in range(100_000)],
+}
+
+
+@pytest.mark.parametrize("reason", MANY_FIELDS)
+@pytest.mark.parametrize("in_list", [True, False])
+def test_very_many_fields_are_one_fault(reason: str, *, in_list: bool) -> None:
+    body = b"{" + b",".join(MANY_FIELDS[reason]) + b"}"
+    with pytest.raises(WrongRows, match=reason) as refused:
+        Rows(PLAIN, most=2).read(b"[" + body + b"]" if in_list else body)
+    assert len(refused.value.faults) == 1
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"size":' * 100_000, b"1" * 100_000, b"\xff", b""])
+def test_what_is_no_json_of_a_row_is_one_fault(body: bytes) -> None:
+    with pytest.raises(WrongRows) as refused:
+        Rows(PLAIN, most=2).read(body)
+    assert len(refused.value.faults) == 1
+
+
+def test_of_many_wrong_columns_twenty_are_named() -> None:
+    names = [f"x{number}" for number in range(100)]
+    inputs = tuple(Input(name=name, role="numeric") for name in names)
+    wide = signature_of(inputs, dict.fromkeys(names, "number"), dict.fromkeys(names, 1.0))
+    for lines in ([["y"], ["1"]], [names, ["soon"] * 100]):
+        table = "\n".join(";".join(line) for line in lines)
+        with pytest.raises(WrongRows) as refused:
+            sent(table.encode(), wide)
+        assert [fault.where[-1] for fault in refused.value.faults] == names[:20]
+
+
 PRICED = signature_of(
     (
         *MIXED.inputs,

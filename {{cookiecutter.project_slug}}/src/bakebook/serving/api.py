@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator
 from pydantic_core import to_json
 
 from bakebook.database.queries import Filter
@@ -33,7 +33,7 @@ from bakebook.serving.problems import (
     documented,
     of_one_row,
 )
-from bakebook.serving.schemas import faults, without_nul
+from bakebook.serving.schemas import OneOrMany, without_nul
 
 router = APIRouter()
 ROW = {"$ref": "#/components/schemas/Row"}
@@ -105,13 +105,7 @@ async def feedback(caller: MayLabel, service: TheService, body: JsonBody) -> Res
     """The true label of one prediction as an object, or of many as a list: all are recorded, or
     none.
     """
-    try:
-        if body.lstrip().startswith(b"["):
-            given = _labels.validate_json(body)
-        else:
-            given = [_label.validate_json(body)]
-    except ValidationError as error:
-        raise WrongRows(faults(error)) from None
+    given, _ = _labels.read(body)
     try:
         new = await asyncio.to_thread(service.label, [(one.id, one.label) for one in given], caller)
     except KeyError as error:
@@ -120,8 +114,7 @@ async def feedback(caller: MayLabel, service: TheService, body: JsonBody) -> Res
     return Response(to_json(recorded), media_type="application/json")
 
 
-_label = TypeAdapter(Label)
-_labels = TypeAdapter(Annotated[list[Label], Field(min_length=1, max_length=MOST_LABELS)])
+_labels = OneOrMany(Label, "a label", tuple(Label.model_fields), MOST_LABELS)
 
 
 @router.get("/predictions", response_model=Page, responses=documented(*ASKED, 422, 503))

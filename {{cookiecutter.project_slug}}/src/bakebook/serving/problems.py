@@ -15,6 +15,7 @@ from bakebook.models.columns import NotComputed
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
+MOST_FAULTS = 20  # that an answer names
 # The problems of every route, and of a route that takes a body
 ASKED = (401, 403, 429)
 SENT = (*ASKED, 408, 413, 415, 422, 503)

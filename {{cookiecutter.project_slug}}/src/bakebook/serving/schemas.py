@@ -4,25 +4,25 @@ input, under the column's own name.
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
-from annotated_types import Interval, MaxLen
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, conlist
-from pydantic_core import from_json
+from annotated_types import Interval, Len, MaxLen
+from pydantic import AfterValidator, ConfigDict, FailFast, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from bakebook.contracts import Example, Input, Signature
 from bakebook.errors import first_few
 from bakebook.models.meanings import meanings_of
-from bakebook.serving.problems import Fault, WrongRows, wrong
+from bakebook.serving.problems import MOST_FAULTS, Fault, WrongRows, wrong
 from bakebook.serving.unfamiliar import Familiar
 from bakebook.tables.values import GREATEST_FLOAT32, LONGEST_VALUE
 
 Row = dict[str, object]  # the values of one row, by input
+Item = TypeVar("Item")
 STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-MOST_FAULTS = 20  # that an answer names
-LARGE_BODY = 64_000  # bytes, from which the fields are counted first
+BLANKS = b" \t\r\n"  # of JSON
 MOST_LEVELS = 20  # that a description names
 
 
@@ -62,6 +62,42 @@ CATEGORY_TYPES: dict[str, Any] = {
 }
 
 
+class OneOrMany(Generic[Item]):
+    """A JSON object, or a list of them. What does not fit is named once, or for the first object of
+    a list: a body of some megabytes can be wrong in millions of places.
+    """
+
+    def __init__(self, type_: type[Item], one: str, names: Sequence[str], most: int) -> None:
+        """`one` is what people call an object, `names` are its fields, `most` may be in a list."""
+        many: Any = Annotated[list[type_], FailFast(), Len(1, most)]  # type: ignore[valid-type]
+        self._one: TypeAdapter[Item] = TypeAdapter(type_)
+        self._many: TypeAdapter[list[Item]] = TypeAdapter(many)
+        self._what = one
+        self._fields = len(names)
+        self._decoder = json.JSONDecoder(object_pairs_hook=self._check_fields)
+
+    def read(self, body: bytes) -> tuple[list[Item], bool]:
+        """The objects, and whether they came as a list. Raises WrongRows."""
+        with suppress(ValueError, RecursionError):  # which validation says better
+            self._decoder.decode(body.decode())
+        try:
+            if body.lstrip(BLANKS).startswith(b"["):
+                return self._many.validate_json(body), True
+            return [self._one.validate_json(body)], False
+        except ValidationError as error:
+            raise WrongRows(faults(error)) from None
+
+    def _check_fields(self, pairs: list[tuple[str, object]]) -> None:
+        """Raises WrongRows for fields that pydantic takes silently, or makes an error of each."""
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise wrong("the field is given twice", name)
+            seen.add(name)
+        if len(pairs) > self._fields + MOST_FAULTS:
+            raise wrong(f"{self._what} has {len(pairs)} fields, which should be {self._fields}")
+
+
 class Rows:
     """Reads rows strictly: no value is converted to another type, no field is unknown, missing or
     given twice.
@@ -70,38 +106,15 @@ class Rows:
     def __init__(self, signature: Signature, most: int) -> None:
         """`most` is how many rows one request may have."""
         row = _row_type(signature)
-        self._one: TypeAdapter[Row] = TypeAdapter(row)
-        self._many: TypeAdapter[list[Row]] = TypeAdapter(
-            conlist(row, min_length=1, max_length=most)
-        )
         self.names = [column.name for column in signature.inputs]
+        self._body = OneOrMany[Row](row, "a row", self.names, most)
+        self._one: TypeAdapter[Row] = TypeAdapter(row)
         self.warnings = Familiar(signature).warnings
         self._meanings = meanings_of(signature)
 
     def read(self, body: bytes) -> tuple[list[Row], bool]:
         """The rows of a JSON object (one) or list (many), and whether it was a list."""
-        is_list = body.lstrip(b" \t\r\n").startswith(b"[")
-        if len(body) > LARGE_BODY:
-            self._refuse_wide_rows(body)
-        try:
-            found = self._many.validate_json(body) if is_list else [self._one.validate_json(body)]
-        except ValidationError as error:
-            raise WrongRows(faults(error)) from None
-        _without_duplicates.decode(body.decode())
-        return found, is_list
-
-    def _refuse_wide_rows(self, body: bytes) -> None:
-        """Raises WrongRows for a row of far more fields than inputs: pydantic would make an error
-        of each.
-        """
-        try:
-            found = from_json(body)
-        except ValueError:
-            return  # which validation says better
-        most = len(self.names) + MOST_FAULTS
-        for row in found if isinstance(found, list) else [found]:
-            if isinstance(row, dict) and len(row) > most:
-                raise wrong(f"a row has {len(row)} fields, and the model {len(self.names)} inputs")
+        return self._body.read(body)
 
     def check(self, rows: Sequence[Row], first: int = 0) -> list[Row]:
         """Rows of a file or form, which have Python's values already; `first` is the number of the
@@ -191,14 +204,3 @@ def _field_type(column: Input, dtype: str, examples: Iterable[Example]) -> Any:
     if column.role == "categorical":
         type_ = CATEGORY_TYPES.get(dtype, Text)
     return Annotated[type_ | None, field]
-
-
-def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
-    seen: set[str] = set()
-    for name, _ in pairs:
-        if name in seen:
-            raise wrong("the field is given twice", name)
-        seen.add(name)
-
-
-_without_duplicates = json.JSONDecoder(object_pairs_hook=_refuse_duplicates)

@@ -12,7 +12,7 @@ import pyarrow as pa
 from bakebook.contracts import ReadOptions, Signature
 from bakebook.errors import BadInput
 from bakebook.serving.predictor import Answer
-from bakebook.serving.problems import Fault, WrongRows, wrong
+from bakebook.serving.problems import MOST_FAULTS, Fault, WrongRows, wrong
 from bakebook.serving.schemas import Row
 from bakebook.serving.unfamiliar import in_words
 from bakebook.tables.columns import WrongValue, simplify
@@ -49,7 +49,7 @@ def converted(
     columns: Mapping[str, pa.ChunkedArray], signature: Signature, first: int = 0
 ) -> list[Row]:
     """The rows of the inputs' columns, from number `first` on. Raises WrongRows with the first
-    fault of each column.
+    fault of each column, for at most MOST_FAULTS columns.
     """
     options = signature.reading
     found = {}
@@ -66,6 +66,8 @@ def converted(
             faults.append(Fault(where=[first + error.row, name], reason=reason))
         except BadInput:
             faults.append(Fault(where=[name], reason=f"the column cannot be read as {dtype}"))
+        if len(faults) == MOST_FAULTS:
+            break
     if faults:
         raise WrongRows(faults)
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
@@ -121,17 +123,15 @@ class Table(ABC):
         """
         names = unique(header)
         inputs = list(self.options.columns) + [self.signature.target] * self.has_labels
-        missing = [
-            Fault(where=[name], reason="the table has no such column")
-            for name in inputs
-            if name not in names
-        ]
+        places = {name: place for place, name in enumerate(names)}
+        missing = [name for name in inputs if name not in places]
         if missing:
-            raise WrongRows(missing)
+            reason = "the table has no such column"
+            raise WrongRows([Fault(where=[name], reason=reason) for name in missing[:MOST_FAULTS]])
         for name in self.added:
-            if name in names:
+            if name in places:
                 raise wrong("the answer has a column with this name: rename yours", name)
-        return {name: names.index(name) for name in inputs}
+        return {name: places[name] for name in inputs}
 
     def _added_columns(self, answers: list[Answer]) -> dict[str, list[Any]]:
         """What is added to the table, by column."""
