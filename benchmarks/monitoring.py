@@ -32,7 +32,7 @@ REFERENCE_ROWS = 20_000
 MONTHS = 12
 SAMPLE = 0.1  # of the predictions, and half of it has a label
 SHA256 = "0" * 64
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 EVIDENTLY = ("--with", "evidently>=0.7.21,<0.8", "--with", "pandas>=2,<3")
 PEER = """
 import resource, sys, time

@@ -195,8 +195,10 @@ def test_the_champion_is_what_is_normal_and_its_files_are_whole_or_named(project
     traffic(run, project, months=3)
     assert run(project, "nb", "promote").returncode == 0
     champion = found_after(run, project)["model"]
-    for path in ("models/model.onnx", "models/signature.json", "data/processed/test.parquet"):
-        (project / path).unlink()  # the pipeline goes on, the champion stays
+    names = ("models/model.onnx", "models/signature.json", "data/processed/test.parquet")
+    content = {project / name: (project / name).read_bytes() for name in names}
+    for path in content:
+        path.unlink()  # the pipeline goes on, the champion stays
     assert found_after(run, project)["model"] == champion
 
     shutil.rmtree(project / ".dvc/tmp/nb/champion")
@@ -206,6 +208,19 @@ def test_the_champion_is_what_is_normal_and_its_files_are_whole_or_named(project
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "the champion's files are not whole" in done.stderr and "reference.parquet" in done.stderr
     assert not (project / ".dvc/tmp/nb/champion").exists()
+    for path, kept in content.items():
+        path.write_bytes(kept)
+    mended = run(project, "nb", "promote")  # as the sentence says
+    assert mended.returncode == 0 and f"model {champion} is the champion" in mended.stdout, mended.stderr
+    assert found_after(run, project)["model"] == champion
+
+
+def test_without_nb_model_a_server_is_no_place_to_look_for_the_champion(project: Path, run: Run) -> None:
+    traffic(run, project, months=1)
+    done = run(project, "nb", "monitor", MLFLOW_TRACKING_URI="http://127.0.0.1:1")
+    assert done.returncode == 0 and "note: without NB_MODEL, this is about the pipeline's model" in done.stderr
+    done = run(project, "nb", "monitor")
+    assert done.returncode == 0 and "without NB_MODEL" not in done.stderr
 
 
 def found_after(run: Run, project: Path) -> Any:

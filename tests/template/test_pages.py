@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from servers import Service, serving
 
 pytestmark = pytest.mark.slow
+TRAFFIC = Path(__file__).with_name("traffic.py")
 SCREENSHOTS = BUILD / "screenshots"
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1200, "height": 900}
@@ -38,7 +39,7 @@ def faults(page: Page) -> list[str]:
 
 
 def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict[str, str], browser: Browser) -> None:
-    with serving(worked, environment) as service:
+    with serving(worked, environment, NB_SAMPLE="0") as service:  # a random sample has cards of its own
         with opened(browser, service, DESK, "predict") as page:
             page.goto("/")
             page.get_by_label("alcohol", exact=True).fill("much")
@@ -98,12 +99,15 @@ def test_a_person_predicts_labels_and_looks_back(worked: Path, environment: dict
 
 
 def test_the_pages_are_fit_for_phones_and_screen_readers(
-    worked: Path, environment: dict[str, str], browser: Browser
+    worked: Path, run: Run, environment: dict[str, str], browser: Browser
 ) -> None:
+    made = run(worked, "python", str(TRAFFIC), "6", "4")
+    assert made.returncode == 0, made.stderr
+    assert run(worked, "nb", "monitor").returncode == 3  # its page has an alarm
     with serving(worked, environment) as service:
         one = service.ask("/openapi.json").json["components"]["schemas"]["Row"]["examples"]
         assert service.ask("/predict", one).status == 200
-        for path in ("/", "/label", "/history", "/card", "/login"):
+        for path in ("/", "/label", "/history", "/monitor", "/card", "/login"):
             name = path.strip("/") or "predict"
             for scheme, size in (("light", DESK), ("dark", PHONE)):
                 with opened(browser, service, size, f"{name}-{scheme}") as page:

@@ -96,6 +96,10 @@ def test_a_fallen_score_retrains_promotes_and_the_service_swaps(
         "retrain done",
     ]
     assert new != champion and rows[-1]["replaced"] == champion
+    first, promoted = (row["details"] for row in (rows[0], rows[-2]))
+    assert first["data_md5"] == promoted["data_md5"] != ""  # type: ignore[index]
+    assert (first["feedback_md5"], len(promoted["feedback_md5"])) == ("", 32)  # type: ignore[index]
+    assert promoted["commit"] == git(project, "rev-parse", f"retrain-{new}").strip() != first["commit"]  # type: ignore[index]
     assert rows[-2]["reason"] == f"retrained: {FALLEN}" and rows[-1]["reason"] == f"{FALLEN}; 360 labels"
     assert "gain [" in done.stdout and f"model {new} is the champion instead of {champion}" in done.stdout
 
@@ -142,6 +146,15 @@ def test_a_worse_model_is_refused_recorded_and_not_tried_again_too_early(project
             f"{FALLEN}, but it is too early to retrain: 0 of 1 windows have begun since the last retraining\n"
         )
     git(project, "restore", "params.yaml")
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_a_champion_that_cannot_be_compared_is_not_tried_again_too_early(project: Path, run: Run) -> None:
+    next(project.glob("mlartifacts/**/training/rows.npy")).unlink()
+    done = run(project, "nb", "retrain")
+    assert done.returncode == 3 and "the champion's files cannot be read" in done.stderr.splitlines()[-1]
+    assert story(run, project)[-3:] == ["retrain started", "promote refused", "retrain refused"]
+    assert "too early to retrain" in run(project, "nb", "retrain").stdout
     assert git(project, "status", "--porcelain") == ""
 
 

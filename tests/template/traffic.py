@@ -21,7 +21,7 @@ from bakebook.models.runtime import Model
 
 EACH_MONTH = 120
 MIRRORED = (0.01, 0.7)  # the share of such rows, before and after the change
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def month_of(

@@ -15,7 +15,7 @@ from bakebook.monitoring.reference import Reference
 CLASSES = ("a", "b", "c")
 SHA256 = "0123456789abcdef" * 4
 VERSION = SHA256[:12]
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+BEGIN = datetime(2024, 1, 1, tzinfo=UTC)  # two years of predictions are in the past
 
 
 def signature_of(classes: Sequence[str] | None) -> Signature:

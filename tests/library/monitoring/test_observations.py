@@ -173,6 +173,21 @@ def test_a_window_begins_where_the_calendar_says(window: Any, moment: str, begin
     assert start_of(int(number), window) == np.datetime64(begins)
 
 
+def test_a_clock_that_was_ahead_hides_no_window(fill: Fill) -> None:
+    years = 365.0 * 1000
+    rows = [prediction(0, 0), prediction(1, 40), prediction(2, years), prediction(3, years)]
+    store = fill(rows, {0: "a", 2: "a"})
+    found = read(store, most=1000)
+    assert found.spans[0].predictions == found.spans[1].predictions == 1
+    assert sum(span.predictions for span in found.spans) == 2 and len(found.labelled) == 1
+    assert (found.future, read(store, 2).future) == (2, 0)
+
+
+def test_predictions_that_are_all_in_the_future_are_counted(fill: Fill) -> None:
+    found = read(fill([prediction(0, 365.0 * 1000)], {0: "a"}))
+    assert (found.spans, found.future, len(found.labelled)) == ((), 1, 0)
+
+
 def test_windows_of_rows_stay_where_they_are() -> None:
     times = np.zeros(5, "datetime64[us]")
     assert numbers(times, 3, 0).tolist() == [0, 0, 0, 1, 1]

@@ -65,6 +65,21 @@ def test_the_chart_shows_each_measured_window_and_where_another_model_began() ->
     assert heights[0] < heights[1]  # the lower score is further down
 
 
+def test_a_threshold_that_was_never_met_is_said() -> None:
+    found = monitoring(0.5, is_alarm=True)
+    never = {"f1_macro": Criterion(threshold=0.9, training=0.82, is_alarm=True)}
+    assert "The threshold is 0.55, and the test rows gave 0.82." in report.facts(found)[1]
+    said = report.facts(found.model_copy(update={"criteria": never}))[1]
+    assert "The threshold is 0.9, which the test rows did not reach either: they gave 0.82." in said
+
+
+@pytest.mark.parametrize("found", [monitoring(), monitoring(0.8)])
+def test_a_clock_that_was_ahead_is_said(found: Monitoring) -> None:
+    ahead = found.model_copy(update={"future": 3})
+    assert any("3 predictions are dated in the future" in text for text in report.facts(ahead))
+    assert "in the future" not in "".join(report.facts(found))
+
+
 def test_a_page_escapes_what_it_shows() -> None:
     found = monitoring(0.8)
     window = found.windows[0].model_copy(update={"models": ("<script>",)})

@@ -9,7 +9,8 @@ from conftest import PROJECT
 
 from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, did_you_mean
 from bakebook.files import PART, atomic
-from bakebook.runner.doctor import _unfinished_files, library_hashes
+from bakebook.runner.doctor import library_hashes
+from bakebook.runner.leftovers import left_files
 
 
 def test_an_edited_an_added_and_a_removed_file_have_other_hashes(tmp_path: Path) -> None:
@@ -35,13 +36,34 @@ def test_line_ends_and_byte_code_are_no_change(tmp_path: Path) -> None:
 def test_an_unfinished_file_is_found_wherever_it_is(tmp_path: Path) -> None:
     (tmp_path / ".dvc" / "tmp" / "nb" / "runs").mkdir(parents=True)
     (tmp_path / "models").mkdir()
-    names = ["params.yaml", "models/model.onnx", ".dvc/tmp/nb/runs/1.json"]
+    names = [".dvc/tmp/nb/runs/1.json", "params.yaml", "models/model.onnx"]
     parts = [(tmp_path / name).with_name(f".{Path(name).name}{PART}") for name in names]
     for part in parts:
         part.write_bytes(b"half")
         os.utime(part, (0, 0))
     (tmp_path / f".copy.db{PART}").write_bytes(b"still written")
-    assert sorted(_unfinished_files(tmp_path)) == sorted(parts)
+    found = list(left_files(tmp_path))
+    assert [one.what.partition(" ")[0] for one in found] == [part.relative_to(tmp_path).as_posix() for part in parts]
+    for one in found:
+        assert one.fix
+        one.fix()
+    assert list(left_files(tmp_path)) == [] and (tmp_path / f".copy.db{PART}").exists()
+
+
+def test_a_copy_of_a_model_that_nobody_finished_is_found_and_removed(tmp_path: Path) -> None:
+    names = [".dvc/tmp/nb/champion-abc", "service/candidate-abc", f"service/models/.12{PART}"]
+    for name in (*names, "service/models/0123456789ab", "service/candidate-new"):
+        (tmp_path / name / "new").mkdir(parents=True)
+        (tmp_path / name / "new" / "model.onnx").write_bytes(b"half")
+    for name in names:
+        os.utime(tmp_path / name, (0, 0))
+    found = list(left_files(tmp_path))
+    assert [one.what for one in found] == [f"{name} is left of a copy of a model" for name in names]
+    for one in found:
+        assert one.fix
+        one.fix()
+    assert list(left_files(tmp_path)) == []
+    assert sorted(path.name for path in (tmp_path / "service").iterdir()) == ["candidate-new", "models"]
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bakebook.serving.verify import verify
 SECRET = b"PASSWORD"
 
 
-def write_model(folder: Path, *, is_external: bool, examples: tuple[Example, ...]) -> None:
+def write_model(folder: Path, *, is_external: bool, examples: tuple[Example, ...], domain: str = "") -> None:
     """A model that answers with the byte of its data at the place that a row names."""
     data = TensorProto(name="data", data_type=TensorProto.UINT8, dims=[len(SECRET)])
     if is_external:
@@ -23,13 +23,13 @@ def write_model(folder: Path, *, is_external: bool, examples: tuple[Example, ...
         data.raw_data = SECRET
     nodes = [
         helper.make_node("Cast", ["place"], ["whole"], to=TensorProto.INT64),
-        helper.make_node("Gather", ["data", "whole"], ["byte"]),
+        helper.make_node("Gather", ["data", "whole"], ["byte"], domain=domain),
         helper.make_node("Cast", ["byte"], ["y"], to=TensorProto.FLOAT),
     ]
     inputs, outputs = ([helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1])] for name in ("place", "y"))
     graph = helper.make_graph(nodes, "graph", inputs, outputs, [data])
-    opset = helper.make_opsetid("", 17)
-    content = helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    opsets = [helper.make_opsetid("", 17), *([helper.make_opsetid(domain, 1)] if domain else [])]
+    content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
     (folder / "model.onnx").write_bytes(content)
     signature = Signature(
         model=ModelFile(file="model.onnx", sha256=hashlib.sha256(content).hexdigest(), bytes=len(content)),
@@ -54,6 +54,11 @@ def test_a_model_cannot_read_files_of_the_service(tmp_path: Path, monkeypatch: p
     (tmp_path / "secret.txt").write_bytes(SECRET)
     monkeypatch.chdir(tmp_path)
     write_model(tmp_path, is_external=True, examples=EXAMPLES)
+    assert verify(tmp_path).startswith("it cannot be loaded: ")
+
+
+def test_a_model_with_operators_of_its_own_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path, is_external=False, examples=EXAMPLES, domain="my.own")
     assert verify(tmp_path).startswith("it cannot be loaded: ")
 
 

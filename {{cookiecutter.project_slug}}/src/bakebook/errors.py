@@ -13,6 +13,8 @@ FULL_DISK = (
     "File too large",
     "disk is full",
     "uota exceeded",
+    "Out of diskspace",  # git
+    "disk I/O error",  # SQLite, where it cannot even begin
 )
 
 
@@ -81,7 +83,7 @@ class Interrupted(KeyboardInterrupt):
         return f"{self.what} → {self.remedy}"
 
 
-def out_of_space(error: BaseException) -> bool:
+def out_of_space(error: BaseException | str) -> bool:
     """Whether a disk, quota or file-size limit is full, by the messages of Python, Arrow and
     SQLite.
     """

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
+from threading import Thread
 
 from bakebook.database.store import Store
 from bakebook.lifecycle import audit
@@ -10,6 +11,7 @@ from bakebook.lifecycle.audit import Decision
 
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 5.0
+TOTAL_S = 30.0  # with all retries
 RETRIES = 3
 BACKOFF_S = 0.5  # doubled from try to try
 AGAIN = (429, 503)  # the answers after which it is sent again
@@ -32,9 +34,18 @@ def send(store: Store, webhook: str, model: str, text: str) -> None:
 
 
 def _failure(url: str, content: Mapping[str, str]) -> str:
-    """Posts JSON; why it certainly did not arrive, or nothing. An address may hold a secret, so no
-    message repeats it.
+    """Posts JSON; why it certainly did not arrive, or nothing. What does not end in time, since
+    every byte of the answer comes alone, goes on by itself, and ends with this process.
     """
+    reasons: list[str] = []
+    sending = Thread(target=lambda: reasons.append(_posted(url, content)), daemon=True)
+    sending.start()
+    sending.join(TOTAL_S)
+    return reasons[0] if reasons else ""
+
+
+def _posted(url: str, content: Mapping[str, str]) -> str:
+    """As _failure, in any time. An address may hold a secret, so no message repeats it."""
     import urllib3
     from urllib3 import exceptions
 
@@ -51,7 +62,12 @@ def _failure(url: str, content: Mapping[str, str]) -> str:
     try:
         with urllib3.PoolManager() as pool:
             answer = pool.request(
-                "POST", url, json=content, timeout=timeout, retries=retry, redirect=False
+                "POST",
+                url,
+                json=content,
+                timeout=timeout,
+                retries=retry,
+                redirect=False,
             )
     except exceptions.LocationValueError:
         return "NB_WEBHOOK is not an address"

@@ -46,6 +46,7 @@ UNCOMPARED = 'nb promote --uncompared --why "…"'
 TRAINING = "training"  # the folder of a version with what its training was
 KNOWN_SCHEMA = f"{TRAINING}/schema.json"
 KNOWN_ROWS = f"{TRAINING}/rows.npy"
+BESIDE_MODEL = (KNOWN_SCHEMA, KNOWN_ROWS, REFERENCE, METRICS.relative_to(ROOT).as_posix())
 MOST_REFERENCE_ROWS = 20_000
 
 
@@ -77,14 +78,15 @@ class Known:
 @dataclass(frozen=True)
 class Candidate:
     """A model with what its pipeline found out about it. `identity` is the md5 of its signature,
-    which names the model's file, its columns.py and how tables are read; `data` that of the source.
+    which names the model's file, its columns.py and how tables are read; `data` are those of the
+    source and of the labels that it learnt from too.
     """
 
     identity: str
     signature: Signature
     schema: Schema
     metrics: Metrics
-    data: str
+    data: Mapping[str, str]
 
     @property
     def sha256(self) -> str:
@@ -131,14 +133,17 @@ def current(project: Project) -> Candidate:
             raise BadInput(f"there is no {name}", "dvc checkout, or dvc repro")
         if dvc_hash(path) != hashes[name]:
             raise BadInput(f"{name} is not the one of dvc.lock", "dvc repro, or dvc checkout")
-    source = (project.params.get("ingest") or {}).get("source")
+    ingest = project.params.get("ingest") or {}
     inputs = {one["path"]: one.get("md5") for one in _entries(stages, "deps")}
     return Candidate(
         dvc_hash(SIGNATURE),
         artifacts.read(Signature, SIGNATURE),
         artifacts.read(Schema, SCHEMA),
         artifacts.read(Metrics, METRICS),
-        str(inputs.get(source) or ""),
+        {
+            f"{name}_md5": str(inputs.get(ingest.get(parameter)) or "")
+            for name, parameter in (("data", "source"), ("feedback", "feedback"))
+        },
     )
 
 

@@ -11,7 +11,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bakebook.errors import BadInput, Busy, CheckFailed, Failure, NoSpace, Unreachable, first_line
+from bakebook.errors import (
+    BadInput,
+    Busy,
+    CheckFailed,
+    Failure,
+    NoSpace,
+    Unreachable,
+    first_line,
+    out_of_space,
+)
 from bakebook.git import git
 from bakebook.paths import PID
 from bakebook.runner.clones import PROJECT, remove
@@ -23,6 +32,7 @@ KINDS = (Failure, BadInput, CheckFailed, Unreachable, Busy, NoSpace)
 FAILURES = {kind.exit_code: kind for kind in KINDS}
 DVC = (sys.executable, "-m", "dvc")
 PATIENCE_S = 10.0  # for a stage that was told to end
+LEAST_FREE_BYTES = 1 << 20  # below which a command ended because nothing is left
 ERROR = "error: "
 STAGE_ENDED = "exited with "  # DVC's words before the exit code of a stage
 UNKNOWN_PERSON = {"user.name": "Bakebook", "user.email": "bakebook@localhost"}
@@ -68,8 +78,10 @@ class Clone:
     def name_commit(self, name: str) -> None:
         """Lets a branch, or a ref, of the project's own repository name the clone's commit."""
         fetch = ("fetch", "--quiet", str(self.repository), f"+HEAD:{_ref(name)}")
-        if git(self.origin, *fetch) is None:
-            raise BadInput(f"git cannot write {name}", "git fsck")
+        try:
+            _run(self.origin, os.environ, "git", *fetch)
+        except BadInput as error:
+            raise BadInput(f"git cannot write {name} ({error.what})", "git fsck") from None
 
     def forget(self, name: str) -> None:
         """Removes a branch, or a ref."""
@@ -99,7 +111,8 @@ def _run(folder: Path, environment: Mapping[str, str], *command: str) -> str:
     if process.returncode:
         lines = stderr.splitlines(keepends=True)
         sys.stderr.writelines(line for line in lines if not line.startswith(ERROR))
-        raise _failure(command, stderr, process.returncode)
+        is_full = out_of_space(stderr) or shutil.disk_usage(folder).free < LEAST_FREE_BYTES
+        raise _failure(command, stderr, process.returncode, is_full=is_full)
     return stdout.strip()
 
 
@@ -130,8 +143,10 @@ def _end(pid: int) -> None:
                 one.kill()
 
 
-def _failure(command: tuple[str, ...], stderr: str, exit_code: int) -> Failure:
+def _failure(command: tuple[str, ...], stderr: str, exit_code: int, *, is_full: bool) -> Failure:
     """By the command's last error, or the stage's that failed."""
+    if is_full:
+        return NoSpace(f"{' '.join(_known(command)[:2])}: the disk is full", "free some space")
     lines = stderr.splitlines()
     said = [line.removeprefix(ERROR) for line in lines if line.startswith(ERROR)]
     for line in lines:
@@ -182,8 +197,11 @@ def _clone(root: Path, place: Path, variables: Mapping[str, str]) -> Clone:
         raise BadInput("this folder has no commit to start from", "git add, then git commit")
     if git(root, "status", "--porcelain"):
         print("note: what is not committed takes no part", file=sys.stderr, flush=True)
-    if git(root, "clone", "--quiet", "--shared", "--no-tags", repository, str(place)) is None:
-        raise BadInput("git cannot clone this repository", "git fsck")
+    options = ("--quiet", "--shared", "--no-tags")
+    try:
+        _run(root, os.environ, "git", "clone", *options, repository, str(place))
+    except BadInput as error:
+        raise BadInput(error.what, "git fsck") from None
     project = place / (git(root, "rev-parse", "--show-prefix") or "")
     paths = [str(Path(sys.executable).parent), variables.get("PATH", "")]
     own = {"PATH": os.pathsep.join(paths), "PYTHONPATH": str(project / "src")}

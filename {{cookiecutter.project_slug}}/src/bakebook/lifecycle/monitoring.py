@@ -122,6 +122,8 @@ def _fetch_champion(settings: Settings) -> None:
     """Puts the champion's files where the notebook reads them; without a champion, there are
     none, and it reads the pipeline's.
     """
+    if not follows_champion(settings):
+        print("note: without NB_MODEL, this is about the pipeline's model", file=sys.stderr)
     try:
         champion = champion_of(settings) if follows_champion(settings) else None
         mark = champion.mark() if champion else ""

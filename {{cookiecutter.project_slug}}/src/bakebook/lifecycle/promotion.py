@@ -20,7 +20,7 @@ from bakebook.errors import BadInput, CheckFailed, Unreachable
 from bakebook.files import dvc_hash
 from bakebook.lifecycle import audit
 from bakebook.lifecycle.audit import Decision
-from bakebook.lifecycle.candidate import TRAINING, Candidate, Known, commit, current
+from bakebook.lifecycle.candidate import BESIDE_MODEL, TRAINING, Candidate, Known, commit, current
 from bakebook.lifecycle.comparison import Comparison, compare
 from bakebook.models.task import Task
 from bakebook.paths import MODEL, TEST
@@ -43,6 +43,7 @@ from bakebook.tracking.registry import (
 from bakebook.tracking.store import Store as TrackingStore
 
 MARGIN = 0.02  # where params.yaml has none
+DETAILED = ("commit", "data_md5", "feedback_md5", "training_run")  # tags that the audit repeats
 
 
 def promote(project: Project, store: Store, why: str, *, compared: bool = True) -> list[str]:
@@ -147,7 +148,7 @@ def _registered(project: Project, registry: Registry, candidate: Candidate, why:
     given = {
         SHA256_TAG: candidate.sha256,
         IDENTITY_TAG: candidate.identity,
-        "data_md5": candidate.data,
+        **candidate.data,
         "training_run": training,
         "promoted_by": audit.user(),
         "why": why,
@@ -168,10 +169,14 @@ def _registered(project: Project, registry: Registry, candidate: Candidate, why:
 
 
 def _is_whole(registry: Registry, version: Registered) -> bool:
-    """Whether MLflow still has the files of a verified version."""
+    """Whether MLflow still has the files of a verified version, also those that only nb monitor
+    and a later comparison read.
+    """
     with tempfile.TemporaryDirectory() as folder:
         try:
             files = registry.download(version, MODEL_FOLDER, Path(folder))
+            for place in BESIDE_MODEL:
+                registry.download(version, place, Path(folder))
             return verified(files) == version.sha256
         except (BadInput, Refused):
             return False
@@ -202,13 +207,15 @@ def _settled(registry: Registry, store: Store) -> Registered | None:
 
 
 def _details(version: Registered, comparison: Comparison | None) -> dict[str, Any]:
-    found = {name: version.tags.get(name, "") for name in ("commit", "data_md5", "training_run")}
+    found = {name: version.tags.get(name, "") for name in DETAILED}
     compared = {"comparison": comparison.as_details()} if comparison else {}
     return {"version": version.number, **found, **compared}
 
 
 def _done(registry: Registry, version: Registered, champion: Registered | None) -> str:
     instead = f" instead of {champion.short}" if champion else ""
+    if champion and champion.short == version.short:  # whose files were gone
+        instead = " again"
     return (
         f"model {version.short} is the champion{instead} (version {version.number} of"
         f" {registry.name}); services that follow it take it over"

@@ -15,7 +15,7 @@ from bakebook.contracts import Signature
 from bakebook.database.locks import RETRAINING, alone
 from bakebook.database.store import Store
 from bakebook.datasets import export
-from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, Unreachable
+from bakebook.errors import BadInput, CheckFailed, Failure, Interrupted, Unreachable, first_line
 from bakebook.files import read_pyproject
 from bakebook.git import git
 from bakebook.lifecycle import audit
@@ -172,11 +172,12 @@ def _retrain(
             audit.record(store, replace(done, details={**done.details, "commit": commit}))
             if wish.push:
                 _push(clone, name)
-    except (Failure, Interrupted) as error:
+    except (Failure, Interrupted, OSError) as error:
         if isinstance(error, Interrupted):
             error.remedy = "nb retrain begins again"
         decision = lesson.decision("refused" if isinstance(error, CheckFailed) else "failed")
-        details = {**decision.details, audit.REFUSED: error.what}
+        reason = first_line(error) if isinstance(error, OSError) else error.what
+        details = {**decision.details, audit.REFUSED: reason}
         audit.record(store, replace(decision, details=details))
         raise
     return [*lines, f"what it learnt from is commit {commit[:SHORT]}, {name}"]
@@ -200,13 +201,17 @@ def _learn(clone: Clone, lesson: Lesson) -> str:
 
 
 def _promote(clone: Clone, lesson: Lesson, name: str) -> list[str]:
-    """The commit keeps its name only if its model is promoted."""
+    """The commit keeps its name only if its model is promoted. What cannot be compared is refused
+    too: to learn the same once more would help as little.
+    """
     _say("comparing the new model with the champion")
     clone.name_commit(name)
     try:
         return clone.run("nb", "promote", "--why", f"retrained: {lesson.reason}").splitlines()
-    except Failure:
+    except Failure as error:
         clone.forget(name)
+        if isinstance(error, BadInput):
+            raise CheckFailed(error.what, error.remedy) from None
         raise
 
 

@@ -38,7 +38,7 @@ LOOK_S = 0.1
 MOST_SAID = 300  # characters of what it wrote, in a message
 BATCH = 10  # predictions that are asked for at once
 MEANWHILE = 0.25  # of a month's predictions are asked for while nb retrain runs, and get no label
-PAUSE_S = 0.5  # between these
+PAUSE_S = 2.0  # between these, which so last until a new model answers
 LATE = 0.25  # of the labels come a month later
 
 
@@ -157,9 +157,8 @@ class _Play:
         caller.label(self._late | dict(islice(known.items(), soon)))
         self._late = dict(islice(known.items(), soon, None))
         with _meanwhile(caller, rows[labelled:]):
-            is_new = self._retrain(number)
-        if is_new:
-            self._wait_for_swap(caller)
+            if self._retrain(number):
+                self._wait_for_swap(caller)
         found = self._monitored()
         return Month(
             number=number,

@@ -3,13 +3,15 @@ model's own outputs first, which detect best (Rabanser et al., "Failing Loudly",
 whether all inputs together tell the rows apart, then single inputs.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import StratifiedKFold
 
 from bakebook.contracts import Input, Signature
 from bakebook.monitoring.features import features
@@ -26,6 +28,7 @@ FOLDS = 3
 TREES = 50
 DIGITS = 6
 TOGETHER = "all inputs together"
+MOST_NAMED = 3  # inputs by which the classifier tells the rows apart
 
 
 def drift(rows: Observations, since: datetime | None, reference: Reference, alpha: float) -> Drift:
@@ -40,14 +43,18 @@ def drift(rows: Observations, since: datetime | None, reference: Reference, alph
         usual = reference.inputs[column.name].take(pa.array(before))
         pairs[column.name] = (usual, rows.inputs[column.name])
         kinds[column.name] = column
-    changes = [_input_change(kinds[name], *pair) for name, pair in pairs.items()]
+    inputs = _corrected([_input_change(kinds[name], *pair) for name, pair in pairs.items()], alpha)
+    outputs = _outputs(rows, reference, alpha)
+    together, told_by = _together(rows, reference, alpha, chance)
+    is_named = any(one.is_changed for one in (*outputs, *inputs))
     return Drift(
         first=since,
         rows=len(rows),
         reference_rows=len(reference.truth),
-        outputs=tuple(_outputs(rows, reference, alpha)),
-        together=_together(rows, reference, alpha, chance),
-        inputs=tuple(sorted(_corrected(changes, alpha), key=lambda one: -one.distance)),
+        outputs=tuple(outputs),
+        together=together,
+        told_by=told_by() if together.is_changed and not is_named else (),
+        inputs=tuple(sorted(inputs, key=lambda one: -one.distance)),
     )
 
 
@@ -65,9 +72,9 @@ def _outputs(rows: Observations, reference: Reference, alpha: float) -> list[Cha
 
 def _together(
     rows: Observations, reference: Reference, alpha: float, chance: np.random.Generator
-) -> Change:
+) -> tuple[Change, Callable[[], tuple[str, ...]]]:
     """How well a classifier tells the window's rows from those of the reference, on rows that it
-    was not trained on.
+    was not trained on; and, if it is asked for, by which inputs.
     """
     before = _some(len(reference.truth), MOST_TOLD_APART, chance)
     signature = reference.signature
@@ -77,11 +84,24 @@ def _together(
     y = np.repeat([0, 1], [len(usual), len(present)])
     model = HistGradientBoostingClassifier(max_iter=TREES, random_state=0, early_stopping=False)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    told = cross_val_predict(model, X, y, cv=folds, method="predict_proba")[:, 1]
+    told = np.empty(len(y))
+    for train, unseen in folds.split(X, y):
+        told[unseen] = model.fit(X[train], y[train]).predict_proba(X[unseen])[:, 1]
+
+    def told_by() -> tuple[str, ...]:  # by the last of the models
+        found = permutation_importance(
+            model, X[unseen], y[unseen], scoring="roc_auc", random_state=0
+        )
+        worth = found.importances_mean
+        best = [
+            place for place in np.argsort(-worth)[:MOST_NAMED] if worth[place] > worth.max() / 2
+        ]
+        return tuple(signature.inputs[place].name for place in best)
+
     test = stats.mannwhitneyu(told[y == 1], told[y == 0], alternative="greater")
     area = test.statistic / (len(usual) * len(present))
     distance = max(0.0, 2 * area - 1)
-    return _corrected([_change(TOGETHER, distance, test.pvalue)], alpha)[0]
+    return _corrected([_change(TOGETHER, distance, test.pvalue)], alpha)[0], told_by
 
 
 def _input_change(column: Input, before: pa.ChunkedArray, now: pa.ChunkedArray) -> Change:

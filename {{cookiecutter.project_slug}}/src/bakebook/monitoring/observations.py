@@ -17,7 +17,16 @@ from bakebook.database.queries import IS_NEWEST
 from bakebook.database.schema import labels, predictions
 from bakebook.database.store import Store
 from bakebook.monitoring.inputs import parsed, read_inputs
-from bakebook.monitoring.spans import Span, drawn, number_of, spans, time_text, window_of
+from bakebook.monitoring.spans import (
+    Span,
+    count_future,
+    drawn,
+    number_of,
+    spans,
+    time_text,
+    window_of,
+    within_all,
+)
 from bakebook.params import Window
 
 PART_ROWS = 3000  # of a window that are looked at, about
@@ -80,11 +89,14 @@ class Observations:
 
 @dataclass(frozen=True)
 class Stored:
-    """The last windows of a database, and a random part of each."""
+    """The last windows of a database, and a random part of each. Predictions in the `future`, which
+    are in no window, are counted.
+    """
 
     spans: Sequence[Span]
     labelled: Labelled
     parts: Sequence[Observations]
+    future: int = 0
 
 
 def read(store: Store, signature: Signature, version: str, window: Window, most: int) -> Stored:
@@ -95,13 +107,15 @@ def read(store: Store, signature: Signature, version: str, window: Window, most:
         if not store.is_embedded:  # else a statement may take two seconds
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
         found = spans(connection, window, most)
+        future = count_future(connection, window)
         if not found:
-            return none(signature)
+            return replace(none(signature), future=future)
         rows = min(PART_ROWS, max(1, MOST_ROWS // len(found)))
         return Stored(
             found,
             _labelled(connection, found, signature, version, window),
             [_part(connection, span, signature, version, rows) for span in found],
+            future,
         )
 
 
@@ -133,7 +147,7 @@ def _labelled(
         predictions.c.is_sample,
     )
     joined = named.join(predictions, named.c.prediction_id == predictions.c.id)
-    rows = connection.execute(query.select_from(joined).where(found[0].onwards)).all()
+    rows = connection.execute(query.select_from(joined).where(within_all(found))).all()
     rows = sorted(rows, key=itemgetter(0))
     ids, times, model, predicted, label, is_sample = zip(*rows, strict=True) if rows else [()] * 6
     texts = [pa.array(one, pa.string()) for one in (label, predicted)]

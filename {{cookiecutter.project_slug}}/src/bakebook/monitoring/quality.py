@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bakebook.contracts import Input
+from bakebook.monitoring.features import as_numbers, seconds
 from bakebook.monitoring.observations import Observations
 from bakebook.monitoring.reference import Reference
 from bakebook.monitoring.results import InputQuality
@@ -41,6 +42,10 @@ def _unseen(values: pa.ChunkedArray, column: Input) -> float:
     present = values.drop_null()
     if column.levels is not None and pa.types.is_string(present.type):
         is_known = pc.is_in(present, pa.array(column.levels, pa.string()))
+    elif column.minimum is not None and column.role == "datetime":
+        times = pa.array(as_numbers(present, column))
+        least, greatest = (seconds(str(one)) for one in (column.minimum, column.maximum))
+        is_known = pc.and_(pc.greater_equal(times, least), pc.less_equal(times, greatest))
     elif column.minimum is not None and pa.types.is_floating(present.type):
         above = pc.greater_equal(present, float(column.minimum))
         is_known = pc.and_(above, pc.less_equal(present, float(column.maximum or 0)))

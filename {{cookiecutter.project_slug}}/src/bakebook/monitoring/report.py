@@ -7,7 +7,7 @@ import pandas as pd
 
 from bakebook.monitoring.chart import chart
 from bakebook.monitoring.influence import ERRORS
-from bakebook.monitoring.results import Change, Measured, Monitoring
+from bakebook.monitoring.results import Change, Criterion, Drift, Measured, Monitoring
 
 MIDNIGHT = time_of_day()
 MOST_SHOWN = 10  # inputs in a table
@@ -45,16 +45,29 @@ def alarm(found: Monitoring) -> str:
 def facts(found: Monitoring) -> list[str]:
     """What a reader must know beside the verdict, a sentence each."""
     if not found.windows:
-        return ["The service stores each prediction; the next report shows them."]
+        return [
+            "The service stores each prediction; the next report shows them.",
+            *_future(found),
+        ]
     last = found.windows[-1]
     sentences = [
         f"The last window, from {_moment(last.start)}, has {last.predictions} predictions and"
-        f" {last.labels} labels of the random sample."
+        f" {last.labels} labels of the random sample.",
+        *_future(found),
     ]
     for name in found.criteria:
         sentences.append(_score_sentence(found, name))
     sentences.append(_drift_sentence(found))
     return sentences
+
+
+def _future(found: Monitoring) -> list[str]:
+    if not found.future:
+        return []
+    return [
+        f"{found.future} predictions are dated in the future and take no part: the clock of a"
+        " service was wrong."
+    ]
 
 
 def windows_table(found: Monitoring) -> pd.DataFrame | str:
@@ -68,7 +81,8 @@ def windows_table(found: Monitoring) -> pd.DataFrame | str:
             "predictions": one.predictions,
             "labels": one.labels,
             "unfamiliar": one.unfamiliar,
-            "median ms": "" if one.latency_ms is None else one.latency_ms,
+            "median ms": _milliseconds(one.latency_ms),
+            "95 of 100 below, ms": _milliseconds(one.slow_ms),
         }
         for name in found.criteria:
             row[f"{name} measured"] = _shown(one.measured.get(name))
@@ -98,7 +112,7 @@ def quality_table(found: Monitoring) -> pd.DataFrame | str:
                 "input": one.name,
                 "missing": f"{one.missing:.1%}",
                 "usually missing": f"{one.usually_missing:.1%}",
-                "not seen in training": f"{one.unseen:.1%}",
+                "new, or out of range": f"{one.unseen:.1%}",
             }
         )
     return pd.DataFrame(rows)
@@ -156,11 +170,20 @@ def _fallen(found: Monitoring, name: str) -> str:
 def _score_sentence(found: Monitoring, name: str) -> str:
     one = found.criteria[name]
     last = _last_measured(found, name)
-    trained = "" if one.training is None else f", and the test rows gave {one.training:.3g}"
-    limit = f"The threshold is {one.threshold:.3g}{trained}."
+    limit = f"The threshold is {one.threshold:.3g}{_trained(one, name)}."
     if last is None:
         return f"{name} was never measured. {limit}"
     return f"{name} was last measured as {_shown(last)}. {limit}"
+
+
+def _trained(one: Criterion, name: str) -> str:
+    """The score of the training, beside a threshold."""
+    if one.training is None:
+        return ""
+    gain = one.training - one.threshold
+    if gain > 0 if name in ERRORS else gain < 0:
+        return f", which the test rows did not reach either: they gave {one.training:.3g}"
+    return f", and the test rows gave {one.training:.3g}"
 
 
 def _drift_sentence(found: Monitoring) -> str:
@@ -171,9 +194,18 @@ def _drift_sentence(found: Monitoring) -> str:
     changed = [one.name for one in (*drift.outputs, *drift.inputs) if one.is_changed]
     if not changed and not drift.together.is_changed:
         return f"Since {since}, outputs and inputs are distributed as in the training."
-    named = ", ".join(changed[:MOST_NAMED]) or "only all inputs together"
+    named = ", ".join(changed[:MOST_NAMED]) or _together(drift)
     more = f" and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
     return f"Since {since}, these are distributed differently than in the training: {named}{more}."
+
+
+def _together(drift: Drift) -> str:
+    by = f", above all {', '.join(drift.told_by)}" if drift.told_by else ""
+    return f"only all inputs together{by}"
+
+
+def _milliseconds(time: float | None) -> object:
+    return "" if time is None else time
 
 
 def _row(one: Change) -> dict[str, object]:

@@ -79,6 +79,7 @@ class Drift(Contract):
     reference_rows: int = 0
     outputs: tuple[Change, ...] = ()
     together: Change | None = None  # by a classifier of all inputs
+    told_by: tuple[str, ...] = ()  # where only it sees a change: the inputs that it sees it by
     inputs: tuple[Change, ...] = ()
 
 
@@ -92,6 +93,7 @@ class Monitoring(Contract):
     criteria: dict[str, Criterion] = Field(default_factory=dict)
     quality: tuple[InputQuality, ...] = ()
     drift: Drift = Drift()
+    future: int = 0  # predictions that are in no window, because a clock was ahead
 
     @property
     def alarms(self) -> list[str]:

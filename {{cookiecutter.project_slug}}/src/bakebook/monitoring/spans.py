@@ -4,7 +4,7 @@ so that a window may have any number of predictions.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
@@ -39,21 +39,33 @@ class Span:
     def predictions(self) -> int:
         return sum(self.answers.values())
 
-    @property
-    def onwards(self) -> sa.ColumnElement[bool]:
-        """The condition for its rows and all later ones."""
-        if isinstance(self.low, str):
-            return predictions.c.id >= self.low
-        return predictions.c.made_at >= self.low
-
 
 def spans(connection: sa.Connection, window: Window, most: int) -> list[Span]:
-    """The last `most` windows, from that of the first prediction to that of the last one."""
+    """The last `most` windows, from that of the first prediction to that of the last one; of time,
+    at most to that of now.
+    """
     if isinstance(window, int):
         return list(_of_rows(connection, window, most))
     found = list(_of_time(connection, window, most))
     filled = [place for place, span in enumerate(found) if span.predictions]
     return found[filled[0] :] if filled else []
+
+
+def within_all(found: Sequence[Span]) -> sa.ColumnElement[bool]:
+    """The condition for the rows of all windows."""
+    first = found[0].low
+    if isinstance(first, str):
+        return predictions.c.id >= first
+    return sa.and_(predictions.c.made_at >= first, predictions.c.made_at < found[-1].end)
+
+
+def count_future(connection: sa.Connection, window: Window) -> int:
+    """How many predictions are in no window of time, because a clock was ahead."""
+    if isinstance(window, int):
+        return 0
+    end = _moment(number_of(datetime.now(UTC), window) + 1, window)
+    query = sa.select(sa.func.count()).where(predictions.c.made_at >= end)
+    return int(connection.scalar(query) or 0)
 
 
 def _of_time(
@@ -63,7 +75,7 @@ def _of_time(
     newest = connection.scalar(sa.select(sa.func.max(predictions.c.made_at)))
     if oldest is None or newest is None:
         return
-    last = number_of(newest, window)
+    last = number_of(min(newest, datetime.now(UTC)), window)
     for number in range(max(last - most + 1, number_of(oldest, window)), last + 1):
         start, end = (_moment(one, window) for one in (number, number + 1))
         within = sa.and_(predictions.c.made_at >= start, predictions.c.made_at < end)

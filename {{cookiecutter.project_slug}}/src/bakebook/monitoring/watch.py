@@ -65,8 +65,9 @@ def _seen(
     found: Stored, reference: Reference, limits: Mapping[str, float], alpha: float
 ) -> Monitoring:
     judged = performance.judged(found.labelled, reference, limits, alpha)
+    nothing = Monitoring(model=reference.version, alpha=alpha, criteria=judged, future=found.future)
     if not found.spans:
-        return Monitoring(model=reference.version, alpha=alpha, criteria=judged)
+        return nothing
     estimator = estimated.estimator(reference, limits)
     shown = []
     for span, part in zip(found.spans, found.parts, strict=True):
@@ -75,13 +76,12 @@ def _seen(
         shown.append(_window(span, labels, part, scores, estimator.estimate(part)))
     last = _latest(found.parts)
     part = found.parts[last]
-    return Monitoring(
-        model=reference.version,
-        alpha=alpha,
-        windows=tuple(shown),
-        criteria=judged,
-        quality=quality(part, reference),
-        drift=drift(part, found.spans[last].start, reference, alpha),
+    return nothing.model_copy(
+        update={
+            "windows": tuple(shown),
+            "quality": quality(part, reference),
+            "drift": drift(part, found.spans[last].start, reference, alpha),
+        }
     )
 
 

@@ -20,17 +20,15 @@ from bakebook.contract.check import SYNC, check
 from bakebook.contract.project import load
 from bakebook.contract.sync import sync
 from bakebook.errors import BadInput, Failure, first_few
-from bakebook.files import PART
-from bakebook.paths import LIBRARY, PID, PROMOTION, RETRAINING, SIMULATION, STATE
-from bakebook.runner import clones
+from bakebook.paths import LIBRARY, PROMOTION
 from bakebook.runner.dvc_state import (
-    STILL_WRITTEN_S,
     Finding,
     Findings,
     cache,
     dvc_lock,
     locks,
 )
+from bakebook.runner.leftovers import left_clones, left_files
 from bakebook.runner.processes import alone
 from bakebook.tracking import open_runs
 from bakebook.tracking.open_runs import OpenRunFile
@@ -143,37 +141,6 @@ def library_hashes(folder: Path) -> dict[str, str]:
     return hashes
 
 
-def _leftovers(root: Path) -> Findings:
-    for path in sorted((root / "reports" / "notebooks").glob("*.running.ipynb")):
-        kept = path.with_name(path.name.replace(".running.", ".failed."))
-        yield Finding(
-            f"{path.name} was interrupted", f"rename it to {kept.name}", _renamed(path, kept)
-        )
-    for path in sorted(_unfinished_files(root)):
-        yield Finding(
-            f"{path.relative_to(root).as_posix()} is incomplete (its writer was interrupted)",
-            "remove it",
-            path.unlink,
-        )
-
-
-def _unfinished_files(root: Path) -> list[Path]:
-    """Files that `files.atomic` did not finish, in the root and in its visible folders; not those
-    that may still be written.
-    """
-    pattern = f".*{PART}"
-    places = [folder for folder in root.iterdir() if folder.is_dir()]
-    visible = [folder for folder in places if not folder.name.startswith(".")]
-    found = [*root.glob(pattern)]
-    for folder in (*visible, root / STATE):
-        found += folder.rglob(pattern)
-    return [path for path in found if time.time() - path.stat().st_mtime >= STILL_WRITTEN_S]
-
-
-def _renamed(path: Path, to: Path) -> Callable[[], object]:
-    return lambda: path.replace(to)
-
-
 def _mlflow(root: Path) -> Findings:
     for left in open_runs.left_open(root):
         what = f"the run of '{left.run.stage}' was interrupted and is still open"
@@ -194,20 +161,6 @@ def _promotion(root: Path) -> Findings:
         return
     if not psutil.pid_exists(pid):
         yield Finding("a promotion was interrupted", "nb promote completes it")
-
-
-def _clones(root: Path) -> Findings:
-    """What a retraining or a simulation left when it was killed: a folder, and nothing else."""
-    for folder in (RETRAINING, SIMULATION):
-        try:
-            pid = int((root / folder / PID).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            pid = None
-        if (root / folder).exists() and not (pid and psutil.pid_exists(pid)):
-            remove = partial(clones.remove, root, root / folder)
-            yield Finding(
-                f"nb {folder.name} was interrupted", f"remove {folder.as_posix()}", remove
-            )
 
 
 def _database_problems(path: Path) -> list[str]:
@@ -276,10 +229,10 @@ PARTS: dict[str, Callable[[Path], Findings]] = {
     "DVC's locks": locks,
     "dvc.lock": dvc_lock,
     "DVC's cache": cache,
-    "left-over files": _leftovers,
+    "left-over files": left_files,
     "MLflow's store": _mlflow,
     "the champion": _promotion,
-    "clones": _clones,
+    "clones": left_clones,
     "notebooks": _notebooks,
     "fork server": _fork_servers,
 }

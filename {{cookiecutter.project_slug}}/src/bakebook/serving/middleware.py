@@ -16,8 +16,8 @@ from bakebook.serving.metrics import Metrics
 from bakebook.settings import Settings
 
 FILE_PATH = "/predict/file"
-# Whoever asks is not known yet, or sends ids, or a row
-FORM_BYTES = {"/login": 4_000, "/label": 100_000, "/": 100_000}
+# Whoever asks is not known yet, or sends nothing, or ids, or a row
+FORM_BYTES = {"/login": 4_000, "/logout": 4_000, "/label": 100_000, "/": 100_000}
 BODY_TIMEOUT_S = 10.0
 FILE_TIMEOUT_S = 60.0
 REQUEST_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")

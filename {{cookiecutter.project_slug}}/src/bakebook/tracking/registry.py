@@ -108,7 +108,10 @@ class Registry:
     def download(self, version: Registered, place: str, folder: Path) -> Path:
         """A file or folder of the version's run. Raises BadInput when it is gone."""
         with self._answering():
-            if not self._client.list_artifacts(version.run_id, place):
+            folder_of_place = PurePosixPath(place).parent.as_posix()
+            beside = None if folder_of_place == "." else folder_of_place
+            found = self._client.list_artifacts(version.run_id, beside)
+            if place not in {one.path for one in found}:
                 what = f"version {version.number} of {self.name} has no {place} in MLflow any more"
                 raise BadInput(what, "nb promote --uncompared")
             return Path(self._client.download_artifacts(version.run_id, place, str(folder)))

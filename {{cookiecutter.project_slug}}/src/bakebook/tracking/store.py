@@ -180,3 +180,5 @@ def _configure_mlflow() -> None:
 
         for name in (mlflow.__name__, "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        # it prints a traceback of what `answering` says in a sentence
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
