@@ -214,8 +214,6 @@ def _details(version: Registered, comparison: Comparison | None) -> dict[str, An
 
 def _done(registry: Registry, version: Registered, champion: Registered | None) -> str:
     instead = f" instead of {champion.short}" if champion else ""
-    if champion and champion.short == version.short:  # whose files were gone
-        instead = " again"
     return (
         f"model {version.short} is the champion{instead} (version {version.number} of"
         f" {registry.name}); services that follow it take it over"
